@@ -1,0 +1,1 @@
+"""The HTTP side: routes, authentication, lists in pages, errors in the vendor's envelope."""

@@ -1,0 +1,164 @@
+"""The lab's commands, called by the launcher."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from lab import engine, lifecycle, settings
+from lab.command import CommandError
+from lab.drivers.base import DriverError
+from lab.drivers.docker.driver import container_name
+
+app = typer.Typer(
+    help="The embedded cloud. For learning and tests only: it listens on loopback and in its own namespaces.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+
+
+def _say(text: str) -> None:
+    print(f"  {text}", file=sys.stderr, flush=True)
+
+
+@app.command()
+def up(profile: str = "fast") -> None:
+    """Start the embedded cloud, empty."""
+    with lifecycle.alone():
+        lifecycle.up(_say, profile)
+
+
+@app.command()
+def restart(profile: str = "fast") -> None:
+    """Restart the API's process; the servers run on."""
+    with lifecycle.alone():
+        lifecycle.restart(_say, profile)
+
+
+@app.command("prepare-engine")
+def prepare_engine() -> None:
+    """Have a Docker Engine with the servers' image; prints the address for DOCKER_HOST."""
+    with lifecycle.alone():
+        lifecycle.prepare_engine(_say)
+    print(engine.find() or "")
+
+
+@app.command()
+def down() -> None:
+    """Remove everything up made."""
+    with lifecycle.alone():
+        lifecycle.down(_say)
+
+
+@app.command()
+def serve(profile: str = "fast") -> None:
+    """Serve the API (internal: up starts it)."""
+    from lab.serve import serve as run_server  # costs half a second that no other command should pay
+
+    run_server(lifecycle.token(), "realistic" if profile == "realistic" else "fast")
+
+
+@app.command()
+def environment() -> None:
+    """Print what the administrator's programs need to know, as lines for a shell."""
+    if not lifecycle.ADMIN_KEY.exists():
+        raise CommandError("the embedded cloud is not up; ./bulwark up starts it")
+    public_key = lifecycle.ADMIN_KEY.with_suffix(".pub").read_text().strip()
+    for name, value in {
+        "HCLOUD_TOKEN": lifecycle.token(),
+        "HCLOUD_ENDPOINT": settings.API_URL,
+        "BULWARK_LAB_PUBLIC_KEY": public_key,
+        "ANSIBLE_PRIVATE_KEY_FILE": str(lifecycle.ADMIN_KEY),
+    }.items():
+        print(f"export {name}='{value}'")
+
+
+def _all(kind: str) -> list[dict[str, Any]]:
+    found: list[dict[str, Any]] = []
+    page: int | None = 1
+    while page:
+        answer = lifecycle.api(f"/{kind}?per_page=50&page={page}")
+        found += answer[kind]
+        page = answer["meta"]["pagination"]["next_page"]
+    return found
+
+
+def _summary() -> dict[str, list[dict[str, Any]]]:
+    networks = {network["id"]: network["name"] for network in _all("networks")}
+    return {
+        "servers": [
+            {
+                "name": server["name"],
+                "private_ip": next((nic["ip"] for nic in server["private_net"]), None),
+                "public_ip": (server["public_net"]["ipv4"] or {}).get("ip"),
+                "status": server["status"],
+                "labels": server["labels"],
+                "networks": [networks[nic["network"]] for nic in server["private_net"]],
+            }
+            for server in _all("servers")
+        ],
+        "load_balancers": [],
+        "volumes": [
+            {"name": volume["name"], "size": volume["size"], "status": volume["status"]} for volume in _all("volumes")
+        ],
+    }
+
+
+@app.command()
+def status(as_json: Annotated[bool, typer.Option("--json")] = False) -> None:
+    """Show what runs."""
+    found = _summary()
+    if as_json:
+        print(json.dumps(found, indent=2))
+        return
+    for server in found["servers"]:
+        roles = ", ".join(sorted(key.removeprefix("role-") for key in server["labels"] if key.startswith("role-")))
+        address = server["public_ip"] or "-"
+        print(f"{server['name']:<16} {server['status']:<10} {server['private_ip'] or '-':<15} {address:<16} {roles}")
+
+
+@app.command(
+    "exec", context_settings={"ignore_unknown_options": True, "allow_interspersed_args": False, "help_option_names": []}
+)
+def execute(host: str, command: Annotated[list[str], typer.Argument()]) -> None:
+    """Run a command as root on a server, around SSH."""
+    found = lifecycle.api(f"/servers?name={host}")["servers"]
+    if not found:
+        raise CommandError(f"no server is called {host}; ./bulwark status lists them")
+    address = engine.find()
+    if address:
+        os.environ["DOCKER_HOST"] = address
+    terminal = ["-t"] if sys.stdin.isatty() and sys.stdout.isatty() else []
+    words = ["docker", "exec", "-i", *terminal, container_name(found[0]["id"]), *command]
+    os.execvp("docker", words)  # noqa: S606 because no shell is wanted
+
+
+@app.command()
+def report(path: Path) -> None:
+    """Print what verify.yml found, a line for each thing it checked with the hosts it checked it on."""
+    hosts: dict[str, list[str]] = {}
+    failed: list[str] = []
+    for found in json.loads(path.read_text())["checks"]:
+        hosts.setdefault(found["check"], []).append(found["host"])
+        if not found["ok"]:
+            failed.append(f"FAILED  {found['check']} on {found['host']}: {found['detail']}")
+    print("Verified:")
+    for check, on in hosts.items():
+        print(f"  {check:<58} {len(on)} host{'s' if len(on) > 1 else ''}")
+    if failed:
+        raise CommandError("\n".join(failed))
+
+
+def main() -> None:
+    """Run one command; a failure is one sentence on standard error and exit code 1."""
+    try:
+        app()
+    except (CommandError, DriverError) as error:
+        print(f"bulwark: {error}", file=sys.stderr)
+        sys.exit(1)

@@ -1,0 +1,1 @@
+"""Servers as containers that boot systemd, cabled with veth pairs, with loop devices as volumes."""

@@ -1,0 +1,1 @@
+"""The embedded cloud's wires: namespaces, routers, the internet and the way out of it."""

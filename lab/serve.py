@@ -1,0 +1,104 @@
+"""The one long-running process: the cloud's API, and the small services of the embedded internet."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import uvicorn
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import PlainTextResponse
+from starlette.routing import Route
+
+from lab import settings
+from lab.actions import Profile
+from lab.api.app import create_app
+from lab.api.middleware import CuttableProtocol
+from lab.command import CommandError
+from lab.drivers.docker.driver import DockerDriver
+from lab.management.app import create_management_app
+from lab.net import internet, namespaces
+from lab.operations.cloud import Cloud
+from lab.state.storage import StateFile
+
+PID_FILE = settings.STATE / "serve.pid"
+
+
+def _listen(address: str, port: int) -> socket.socket:
+    try:
+        listener = socket.create_server((address, port), backlog=128)
+    except OSError as error:
+        raise CommandError(
+            f"cannot listen on {address}:{port}: {error.strerror}; does another program use it?"
+        ) from error
+    listener.setblocking(False)
+    # Inherited by connections. Without it, the kernel waits for an acknowledgement in the middle of an answer.
+    listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    return listener
+
+
+async def _what_is_my_address(request: Request) -> PlainTextResponse:
+    """The caller's address as the internet sees it, as ifconfig.me answers to a program."""
+    return PlainTextResponse(request.client.host if request.client else "")
+
+
+class _Server(uvicorn.Server):
+    """A server that leaves signals to us: they are taken once, for all servers together."""
+
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        yield
+
+
+def _server(app: Starlette) -> _Server:
+    config = uvicorn.Config(app, http=CuttableProtocol, log_level="warning", access_log=False, proxy_headers=False)
+    return _Server(config)
+
+
+def _cloud(token: str, profile: Profile) -> Cloud:
+    try:
+        return Cloud(DockerDriver(), token, profile, StateFile(settings.CLOUD_FILE))
+    except ValueError as error:
+        raise CommandError(
+            f"{settings.CLOUD_FILE} cannot be read ({error}); ./bulwark down removes it and everything it is about"
+        ) from error
+
+
+async def _run(token: str, profile: Profile) -> None:
+    cloud = _cloud(token, profile)
+    echo = Starlette(routes=[Route("/{path:path}", _what_is_my_address)])
+    # To whom it listens: programs on this machine, the administrator, and everybody on the embedded internet.
+    api_sockets = [
+        _listen(settings.API_HOST, settings.API_PORT),
+        namespaces.inside(internet.ADMIN, lambda: _listen(settings.API_HOST, settings.API_PORT)),
+    ]
+    echo_sockets = [namespaces.inside(internet.NAME, lambda: _listen(settings.WHATISMYIP_ADDRESS, 80))]
+    servers = [
+        (_server(create_app(cloud)), api_sockets),
+        (_server(create_management_app(cloud)), [_listen(settings.API_HOST, settings.MANAGEMENT_PORT)]),
+        (_server(echo), echo_sockets),
+    ]
+
+    def stop() -> None:
+        for server, _ in servers:
+            server.should_exit = True
+
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop)
+    PID_FILE.write_text(str(os.getpid()))
+    try:
+        await asyncio.gather(*(server.serve(sockets) for server, sockets in servers))
+    finally:
+        cloud.close()
+        PID_FILE.unlink(missing_ok=True)
+
+
+def serve(token: str, profile: Profile) -> None:
+    """Serve until told to stop (SIGTERM)."""
+    asyncio.run(_run(token, profile))

@@ -1,0 +1,46 @@
+"""Every fixed name, address and path of the embedded cloud, once."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+#: Prefix of every container, namespace, interface and table the lab makes; what carries it is the lab's to remove.
+#: Another one lets tests make things beside a lab that is up.
+PREFIX = os.environ.get("BULWARK_PREFIX", "bulwark")
+
+STATE = Path(os.environ.get("BULWARK_STATE", Path.home() / ".local/state/bulwark"))
+CACHE = Path(os.environ.get("BULWARK_CACHE", Path.home() / ".cache/bulwark"))
+
+#: The API listens here on loopback of the machine and on loopback of the administrator's namespace.
+API_HOST = "127.0.0.1"
+API_PORT = 8787
+API_URL = f"http://{API_HOST}:{API_PORT}/v1"
+#: The management interface, on loopback of the machine only.
+MANAGEMENT_PORT = 8788
+
+#: The API's state, from which a restarted process continues.
+CLOUD_FILE = STATE / "cloud.json"
+
+# Addresses of the embedded internet. They come from the range reserved for documentation (RFC 5737, TEST-NET-2), so
+# that no real host can be meant by one.
+INTERNET_RANGE = "198.51.100.0/24"
+ADMIN_ADDRESS = "198.51.100.10"
+USER_ADDRESS = "198.51.100.20"
+WHATISMYIP_ADDRESS = "198.51.100.80"
+SERVER_ADDRESSES = ("198.51.100.100", "198.51.100.199")  # primary IPs, first and last
+SERVER_IPV6_RANGE = "2001:db8::/32"  # primary IPv6 networks, a /64 each (RFC 3849), given out from below
+ADMIN_IPV6 = "2001:db8:ffff:10::1"
+USER_IPV6 = "2001:db8:ffff:20::1"
+
+# As on the real cloud.
+PUBLIC_GATEWAY = "172.31.1.1"
+RESOLVERS = ("185.12.64.1", "185.12.64.2")
+WHATISMYIP_NAMES = ("ifconfig.me",)
+PUBLIC_MTU = 1500
+PRIVATE_MTU = 1450
+PUBLIC_INTERFACE = "eth0"
+PRIVATE_INTERFACE = "enp7s0"
+
+#: What the embedded internet may reach outside: the package mirrors.
+UPLINK_PORTS = (80, 443)

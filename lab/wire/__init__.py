@@ -1,0 +1,1 @@
+"""The vendor's JSON: reading what comes in, writing what goes out."""

@@ -1,0 +1,137 @@
+# Copyright: Contributors to bulwark.hetzner
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Filter: a topology becomes the options of the module hcloud_infrastructure."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from typing import Any
+
+from ansible.errors import AnsibleFilterError
+
+from ..module_utils.topology.expand import infrastructure
+from ..module_utils.topology.reading import TopologyError
+
+DOCUMENTATION = r"""
+name: infrastructure
+short_description: Expand a topology to the infrastructure it declares
+version_added: 0.1.0
+description:
+  - Checks a topology and expands it to the options of M(bulwark.hetzner.hcloud_infrastructure).
+  - Everything but RV(ignore:environment), RV(ignore:admin_addresses) and RV(ignore:admin_keys) has a default.
+author: Contributors to bulwark.hetzner
+positional: _input
+options:
+  _input:
+    description:
+      - The topology.
+    type: dict
+    required: true
+    suboptions:
+      version:
+        description: Version of the topology's layout.
+        type: int
+        choices: [1]
+        default: 1
+      environment:
+        description: Name of the environment, which everything is labelled with (C(env)).
+        type: str
+        required: true
+      admin_addresses:
+        description: Networks (CIDR, IPv4 or IPv6) that may reach the bastion by SSH and ping.
+        type: list
+        elements: str
+        required: true
+      admin_keys:
+        description: The people who may log in, as name and OpenSSH public key.
+        type: dict
+        required: true
+      location:
+        description: Location of all servers and volumes. The network's zone follows from it.
+        type: str
+        default: fsn1
+      image:
+        description: Name of the operating system's image. New servers are made from it.
+        type: str
+        default: ubuntu-24.04
+      network:
+        description: The private network. Its gateway is the first address of the range.
+        type: dict
+        suboptions:
+          name:
+            description: Name of the network.
+            type: str
+            default: production-network
+          ip_range:
+            description: Range of the network (CIDR), private, at least a /24.
+            type: str
+            default: 10.0.0.0/16
+          subnet:
+            description: Range within the network that the servers' addresses come from (CIDR).
+            type: str
+            default: 10.0.0.0/24
+      servers:
+        description:
+          - The servers by role. A role that is not named gets its defaults.
+          - C(bastion) is one C(cax11), C(app) are two C(cax31), C(jobs) is one C(cax21), C(db) are two C(cax31) with
+            a volume of 100 GB each, C(monitoring) is one C(cax21).
+        type: dict
+        suboptions:
+          <role>:
+            description: One of C(bastion), C(app), C(jobs), C(db) and C(monitoring).
+            type: dict
+            suboptions:
+              type:
+                description: Server type.
+                type: str
+              count:
+                description: Number of servers, at most 19. The bastion is always one.
+                type: int
+              volume_size:
+                description: Size in GB (10 to 10240) of a volume for each server of the role.
+                type: int
+              addresses:
+                description: Private addresses, one for each server, in place of those that follow from role and number.
+                type: list
+                elements: str
+      user:
+        description: User that is made on every server at its first boot, with sudo and the admin keys.
+        type: str
+        default: deployer
+"""
+
+EXAMPLES = r"""
+- name: Show what would be declared
+  ansible.builtin.debug:
+    msg: "{{ topology | bulwark.hetzner.infrastructure }}"
+  vars:
+    topology:
+      environment: production
+      admin_addresses: [198.51.100.7/32]
+      admin_keys:
+        alice: "{{ lookup('ansible.builtin.file', '~/.ssh/id_ed25519.pub') }}"
+"""
+
+RETURN = r"""
+_value:
+  description: The options C(environment_name), C(networks), C(ssh_keys), C(firewalls), C(placement_groups),
+    C(primary_ips), C(servers) and C(volumes) of M(bulwark.hetzner.hcloud_infrastructure).
+  type: dict
+"""
+
+
+def _filter(topology: object) -> dict[str, Any]:
+    try:
+        # Ansible hands over lazy containers and tagged texts; the logic, and YAML's dumper, want plain ones.
+        return infrastructure(json.loads(json.dumps(topology)))
+    except TopologyError as error:
+        raise AnsibleFilterError(str(error)) from error
+
+
+class FilterModule:
+    """What Ansible loads."""
+
+    def filters(self) -> dict[str, Callable[[object], dict[str, Any]]]:
+        return {"infrastructure": _filter}

@@ -1,0 +1,46 @@
+"""The cloud under test: with the driver chosen by BULWARK_TEST_DRIVER, or always with the one that makes nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from lab.drivers.null import NullDriver
+from tests.lab.cloud_api import CHOSEN_DRIVER, CloudApi, Host, make_driver
+from tests.lab.cloud_api import cloud_api as serve
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Function]) -> None:
+    """With another driver than the one that makes nothing, only what holds with every driver is of interest."""
+    if CHOSEN_DRIVER == "null":
+        return
+    # Not the tests of the distribution's command: it does not wait for a server to be gone, which takes its time here.
+    fitting = [item for item in items if "cloud_api" in item.fixturenames and "hcloud" not in item.fixturenames]
+    config.hook.pytest_deselected(items=[item for item in items if item not in fitting])
+    items[:] = fitting
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.addinivalue_line("markers", "costs: on the real cloud, makes what costs money")
+
+
+@pytest.fixture(scope="session")
+def host() -> Iterator[Host]:
+    host = Host()
+    yield host
+    host.close()
+
+
+@pytest.fixture
+def cloud_api(host: Host) -> Iterator[CloudApi]:
+    """For behaviour that holds with every driver."""
+    with make_driver() as driver, serve(host, driver) as api:
+        yield api
+
+
+@pytest.fixture
+def null_api(host: Host) -> Iterator[CloudApi]:
+    """For tests that look at what a driver is told, or make it fail."""
+    with serve(host, NullDriver()) as api:
+        yield api

@@ -1,0 +1,41 @@
+"""Each role alone on a fresh system: its molecule scenario from creation to destruction."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+
+import pytest
+
+from tests.checkout import ROOT, ansible_environment, tool
+
+SCENARIOS = sorted(path.parent.name for path in ROOT.glob("molecule/*/molecule.yml"))
+
+
+@pytest.mark.parametrize(
+    "scenario", [pytest.param(name, marks=pytest.mark.xdist_group(f"molecule-{name}")) for name in SCENARIOS]
+)
+def test_scenario(scenario: str) -> None:
+    environment = ansible_environment()
+    if "DOCKER_HOST" in os.environ:
+        environment["DOCKER_HOST"] = os.environ["DOCKER_HOST"]
+    # The scenarios bring their own configuration of Ansible.
+    del environment["ANSIBLE_CONFIG"]
+    done = subprocess.run(
+        [tool("molecule"), "-c", "molecule/base.yml", "test", "-s", scenario],
+        cwd=ROOT,
+        env=environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        stdin=subprocess.DEVNULL,
+        text=True,
+        check=False,
+        timeout=1200,
+    )
+    assert done.returncode == 0, done.stdout[-6000:]
+
+
+def test_every_role_but_the_verifying_one_has_a_scenario() -> None:
+    roles = {path.name for path in (ROOT / "roles").iterdir() if path.is_dir()}
+    # `verify` only reads, and is tried with hosts that fail it in tests/unit/verification.
+    assert roles - {"verify"} == set(SCENARIOS)

@@ -1,0 +1,24 @@
+"""Tests on the running lab. They share it, so they run one after the other, in the order of the files' names."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.launcher import succeed
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        if "tests/real/" in item.nodeid:
+            item.add_marker(pytest.mark.xdist_group("lab"))
+
+
+@pytest.fixture(scope="session")
+def first_up() -> str:
+    """What `./bulwark up` printed; the lab is up afterwards."""
+    return succeed("up")
+
+
+@pytest.fixture(autouse=True)
+def _lab(first_up: str) -> None:
+    """Every test here finds the lab up."""

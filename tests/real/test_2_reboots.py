@@ -1,0 +1,96 @@
+"""Servers work again after a reboot without a run, and changes by hand are mended by one."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+
+import httpx
+import pytest
+
+from tests.launcher import launcher, on, recap, succeed
+from tests.real.test_1_first_run import BASTION, PRIVATE, seen_from_outside, status_of
+
+
+@pytest.fixture(scope="module")
+def api() -> Iterator[httpx.Client]:
+    """A client of the embedded API, as the administrator has it."""
+    token, endpoint = succeed("shell", feed="echo $HCLOUD_TOKEN; echo $HCLOUD_ENDPOINT").splitlines()
+    with httpx.Client(base_url=endpoint, headers={"Authorization": f"Bearer {token}"}, timeout=30) as client:
+        yield client
+
+
+def server_id(api: httpx.Client, name: str) -> int:
+    return int(api.get("/servers", params={"name": name}).json()["servers"][0]["id"])
+
+
+def act(api: httpx.Client, server: int, action: str) -> None:
+    api.post(f"/servers/{server}/actions/{action}").raise_for_status()
+
+
+def eventually(host: str, expected: str, attempts: int = 60) -> None:
+    """Wait until a server goes out as it should; a booting one needs some seconds."""
+    answer = ""
+    for _ in range(attempts):
+        said = launcher("exec", host, "curl", "-4", "-s", "-m", "3", "http://ifconfig.me")
+        answer = said.text.strip()
+        if said.code == 0 and answer == expected:
+            return
+        time.sleep(1)
+    pytest.fail(f"{host} is seen from outside as {answer!r}, not as {expected}")
+
+
+def test_every_server_rebooted_through_the_api_works_again(api: httpx.Client) -> None:
+    address = status_of(BASTION)["public_ip"]
+    before = {host: on(host, "cat", "/proc/1/stat").split()[21] for host in (*PRIVATE, BASTION)}
+    for server in api.get("/servers").json()["servers"]:
+        act(api, server["id"], "reboot")
+    for host in (*PRIVATE, BASTION):
+        eventually(host, address)
+    after = {host: on(host, "cat", "/proc/1/stat").split()[21] for host in (*PRIVATE, BASTION)}
+    assert [host for host in before if before[host] == after[host]] == [], "these were not rebooted at all"
+
+
+def test_reboot_from_within_comes_back() -> None:
+    launcher("exec", "jobs-01", "systemctl", "reboot")
+    eventually("jobs-01", status_of(BASTION)["public_ip"])
+
+
+def test_what_was_broken_by_hand_is_mended() -> None:
+    on("app-01", "rm", "/etc/systemd/network/05-bulwark-private.network")
+    on(BASTION, "nft", "delete", "table", "ip", "bulwark_nat")
+    hosts = recap(succeed("run", "playbooks/site.yml"))
+    assert hosts["app-01"].changed > 0
+    assert hosts[BASTION].changed > 0
+    assert seen_from_outside("app-01") == status_of(BASTION)["public_ip"]
+    again = recap(succeed("run", "playbooks/site.yml"))
+    assert sum(counts.changed for counts in again.values()) == 0
+
+
+def test_a_server_deleted_behind_our_back_is_made_again(api: httpx.Client) -> None:
+    before = server_id(api, "jobs-01")
+    api.delete(f"/servers/{before}").raise_for_status()
+    for _ in range(60):
+        if api.get(f"/servers/{before}").status_code == 404:
+            break
+        time.sleep(0.5)
+    succeed("run", "playbooks/site.yml")
+    assert server_id(api, "jobs-01") != before
+    assert seen_from_outside("jobs-01") == status_of(BASTION)["public_ip"]
+
+
+def wait_for_status(name: str, wanted: str) -> None:
+    for _ in range(60):
+        if status_of(name)["status"] == wanted:
+            return
+        time.sleep(0.5)
+    pytest.fail(f"{name} is {status_of(name)['status']}, not {wanted}")
+
+
+def test_power_cycle_of_the_bastion(api: httpx.Client) -> None:
+    bastion = server_id(api, BASTION)
+    act(api, bastion, "poweroff")
+    wait_for_status(BASTION, "off")
+    assert launcher("exec", "app-01", "curl", "-4", "-s", "-m", "3", "http://ifconfig.me").code != 0
+    act(api, bastion, "poweron")
+    eventually("app-01", status_of(BASTION)["public_ip"])
