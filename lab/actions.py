@@ -42,6 +42,8 @@ DURATIONS: Mapping[Profile, Mapping[str, float]] = {
 }
 _TICKS = 10
 _PROGRESS_WHILE_RUNNING = 95
+#: Seconds between two looks at whether a resource is free.
+_PAUSE = 0.05
 
 
 async def nothing() -> None:
@@ -83,6 +85,11 @@ class ActionRunner:
         task = asyncio.ensure_future(self._noted(work))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
+
+    async def settled(self, resource: Ref) -> None:
+        """Wait until no action holds this resource."""
+        while self._store.is_locked(resource):
+            await asyncio.sleep(_PAUSE)
 
     async def idle(self) -> None:
         """Wait until nothing is under way."""

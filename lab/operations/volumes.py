@@ -97,8 +97,15 @@ def update(cloud: Cloud, volume: Volume, name: str | None, labels: Mapping[str, 
 
 
 async def delete(cloud: Cloud, volume: Volume) -> None:
-    """Answered only when the disk is gone, as the vendor's answer names no action to wait for."""
+    """Answered only when the disk is gone, as the vendor's answer names no action to wait for.
+
+    A server whose deletion was accepted lets go of its volumes; not every client waits for that to be over.
+    """
     common.check_deletable("volume", volume)
+    holder = cloud.store.servers.get(volume.server_id or 0)
+    if holder is not None and holder.status == "deleting":
+        await cloud.actions.settled(Ref("server", holder.id))
+        common.get("volume", cloud.store.volumes, volume.id)  # somebody else may have deleted it meanwhile
     common.check_unlocked(cloud.store, Ref("volume", volume.id))
     if volume.server_id is not None:
         raise CloudError("resource_in_use", f"volume with ID {volume.id} is still attached to a server")

@@ -53,6 +53,26 @@ def test_a_volume_is_attached_and_detached(cloud_api: CloudApi) -> None:
     assert caught.value.code == "invalid_input"
 
 
+def test_a_server_that_goes_lets_go_of_its_volume(cloud_api: CloudApi) -> None:
+    server, volume = builders.server(cloud_api), builders.volume(cloud_api)
+    wait(volume.attach(server, automount=False))
+    deletion = server.delete()
+    assert volume.delete()  # without waiting for the server
+    assert cloud_api.client.volumes.get_all() == []
+    wait(deletion)
+
+
+def test_a_server_whose_deletion_fails_keeps_its_volume(cloud_api: CloudApi) -> None:
+    server, volume = builders.server(cloud_api), builders.volume(cloud_api)
+    wait(volume.attach(server, automount=False))
+    cloud_api.order_fault("error", command="delete_server", code="server_error", message="not today", times=1)
+    server.delete()
+    with pytest.raises(APIException) as caught:
+        volume.delete()
+    assert caught.value.code == "resource_in_use"
+    assert fresh(volume).server.id == server.id
+
+
 def test_a_volume_grows_and_never_shrinks(cloud_api: CloudApi) -> None:
     volume = builders.volume(cloud_api, size=20)
     for size in (10, 20, 10241):
