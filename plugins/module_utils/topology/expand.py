@@ -9,6 +9,7 @@ from ipaddress import IPv4Address
 from typing import Any
 
 from ..cloud_init import PrivateNetwork, UserDataError, user_data
+from ..flows.firewall import cloud_rules
 from .reading import TopologyError
 from .schema import BASTION, LOAD_BALANCER_HOST, MAX_COUNT, Group, Topology, parse
 
@@ -28,7 +29,7 @@ def infrastructure(data: object) -> dict[str, Any]:
         "environment_name": topology.environment,
         "networks": [_network(topology)],
         "ssh_keys": [{"name": name, "public_key": key} for name, key in topology.admin_keys],
-        "firewalls": [_firewall(topology)],
+        "firewalls": [{"name": BASTION_FIREWALL, "rules": cloud_rules(topology)}],
         "placement_groups": [{"name": name, "type": "spread"} for name in spread if name],
         "primary_ips": [{"name": BASTION_IP, "type": "ipv4", "location": topology.location, "auto_delete": False}],
         "servers": servers,
@@ -45,17 +46,6 @@ def _network(topology: Topology) -> dict[str, Any]:
         "subnets": [str(topology.subnet)],
         # What a private server sends to the internet, the vendor's router hands to the bastion.
         "routes": [{"destination": "0.0.0.0/0", "gateway": str(_Group(topology, bastion).address(1))}],
-    }
-
-
-def _firewall(topology: Topology) -> dict[str, Any]:
-    sources = list(topology.admin_addresses)
-    return {
-        "name": BASTION_FIREWALL,
-        "rules": [
-            {"direction": "in", "protocol": "tcp", "port": "22", "source_ips": sources, "description": "SSH"},
-            {"direction": "in", "protocol": "icmp", "source_ips": sources, "description": "ping"},
-        ],
     }
 
 

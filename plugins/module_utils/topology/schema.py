@@ -11,6 +11,8 @@ import re
 from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv4Network, ip_network
 
+from ..flows.reading import parse_flows
+from ..flows.table import Flow
 from .reading import Section, TopologyError
 
 VERSION = 1
@@ -22,7 +24,18 @@ MIN_VOLUME, MAX_VOLUME = 10, 10240
 
 BASTION = "bastion"
 
-KEYS = ("version", "environment", "admin_addresses", "admin_keys", "location", "image", "network", "servers", "user")
+KEYS = (
+    "version",
+    "environment",
+    "admin_addresses",
+    "admin_keys",
+    "location",
+    "image",
+    "network",
+    "servers",
+    "user",
+    "flows",
+)
 
 
 @dataclass(frozen=True)
@@ -85,6 +98,7 @@ class Topology:
     subnet: IPv4Network
     groups: tuple[Group, ...]
     user: str
+    flows: tuple[Flow, ...]
 
     @property
     def gateway(self) -> IPv4Address:
@@ -109,6 +123,7 @@ def parse(data: object) -> Topology:
         subnet=network.network("subnet", "10.0.0.0/24"),
         groups=tuple(_group(servers, role) for role in ROLES.values()),
         user=_user(top),
+        flows=parse_flows(top.get("flows", {}), {role: role == BASTION for role in ROLES}),
     )
     _check_ranges(topology)
     return topology

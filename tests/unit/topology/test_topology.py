@@ -90,6 +90,18 @@ def test_only_the_bastion_is_public_and_only_for_the_administrators() -> None:
     assert all(rule["source_ips"] == ["198.51.100.7/32", "2001:db8::/48"] for rule in rules)
 
 
+def test_the_cloud_firewall_follows_the_flows() -> None:
+    flows = {"admin-ping": False, "vpn": {"from": "internet", "to": "bastion", "protocol": "udp", "ports": 51820}}
+    [firewall] = infrastructure(topology(flows=flows))["firewalls"]
+    assert [
+        (rule["description"], rule["protocol"], rule["port"], rule["source_ips"]) for rule in firewall["rules"]
+    ] == [
+        ("admin-ssh", "tcp", "22", ["198.51.100.7/32"]),
+        ("vpn", "udp", "51820", ["0.0.0.0/0", "::/0"]),
+    ]
+    assert infrastructure(topology(flows=None)) == infrastructure(topology(flows={}))
+
+
 def test_labels_name_the_role_twice() -> None:
     assert servers_of()["db-replica"]["labels"] == {"role": "db", "role-db": "true"}
 
@@ -177,6 +189,11 @@ def test_every_server_but_the_bastion_is_given_the_private_route() -> None:
         ({"network": {"subnet": "10.0.0.7/24"}}, "'10.0.0.7/24' is no IPv4 network"),
         ({"network": {"ip_range": "203.0.113.0/24"}}, "203.0.113.0/24 is no private network"),
         ({"version": 2}, "topology.version must be a whole number from 1 to 1, not 2."),
+        (
+            {"flows": {"tunels": False}},
+            "topology.flows.tunels closes a flow that is not there: did you mean 'tunnels'?",
+        ),
+        ({"flows": ["tunnels"]}, "topology.flows must be a mapping"),
         ({"environment": None}, "topology.environment is missing."),
         ({"environment": "Prod uction"}, "topology.environment: 'Prod uction' is no label"),
         ({"environment": "a" * 64}, "is no label"),

@@ -1,0 +1,81 @@
+# Copyright: Contributors to bulwark.hetzner
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Filter: who may log in to a database over the network, from the flows."""
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+name: pg_hba
+short_description: Lines of pg_hba.conf from the flows of a topology
+version_added: 1.0.0
+author: Contributors to bulwark.hetzner (@bulwark-hetzner)
+description:
+  - Renders the flows that lead to the database, with the inventory, to lines for C(pg_hba.conf) of one of its servers.
+  - Every line asks for TLS and SCRAM. Users that come through the local socket are not the flows' business.
+  - Servers of other environments than the topology's are left out. A topology that is none is refused, with a sentence
+    that says what to correct.
+positional: _input, servers, host
+options:
+  _input:
+    description: The topology, as P(bulwark.hetzner.infrastructure#filter) takes it.
+    type: dict
+    required: true
+  servers:
+    description: The host variable C(bulwark_server) of every server of the inventory.
+    type: list
+    elements: dict
+    required: true
+  host:
+    description: Name of the database server.
+    type: str
+    required: true
+  containers:
+    description: Networks (CIDR) of the host's own containers. Flows from the host to itself are theirs as well.
+    type: list
+    elements: str
+    default: []
+seealso:
+  - plugin: bulwark.hetzner.infrastructure
+    plugin_type: filter
+"""
+
+EXAMPLES = r"""
+- name: Show who may log in to the database on this host
+  ansible.builtin.debug:
+    msg: "{{ topology | bulwark.hetzner.pg_hba(servers, inventory_hostname) }}"
+  vars:
+    servers: "{{ groups.bulwark_servers | map('extract', hostvars, 'bulwark_server') }}"
+"""
+
+RETURN = r"""
+_value:
+  description:
+    - The lines, in order. Each has C(type) (V(hostssl)), C(databases), C(users), C(address) (CIDR) and C(method)
+      (V(scram-sha-256)).
+    - The user V(replicator) gets physical replication, the database V(replication), and nothing else.
+  type: list
+  elements: dict
+"""
+
+from collections.abc import Callable, Sequence
+
+from ansible.errors import AnsibleFilterError
+
+from ..module_utils.flows.environment import FlowError, read_environment
+from ..module_utils.flows.services import HbaLine, pg_hba
+from ..module_utils.topology.reading import TopologyError
+
+
+def _filter(topology: object, servers: object, host: str, containers: Sequence[str] = ()) -> list[HbaLine]:
+    try:
+        return pg_hba(read_environment(topology, servers), host, containers)
+    except (FlowError, TopologyError) as error:
+        raise AnsibleFilterError(str(error)) from error
+
+
+class FilterModule:
+    """What Ansible loads."""
+
+    def filters(self) -> dict[str, Callable[..., list[HbaLine]]]:
+        return {"pg_hba": _filter}
