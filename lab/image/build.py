@@ -17,6 +17,9 @@ OS_IMAGE = "debian-13"  # what it is called in the cloud's API
 TAG = f"bulwark/base:{OS_IMAGE}"
 _LABEL = "bulwark.recipe"
 
+_INSTALLED = "packages.txt"
+_DOWNLOADED = "downloads.txt"
+
 _UNFINISHED = "unfinished-"
 
 _HERE = Path(__file__).parent
@@ -25,15 +28,17 @@ _FOLDER = settings.CACHE / "images"
 Say = Callable[[str], None]
 
 
-def packages() -> list[str]:
-    lines = (_HERE / "packages.txt").read_text().splitlines()
+def _listed(name: str) -> list[str]:
+    """The packages a file names, one on each line."""
+    lines = (_HERE / name).read_text().splitlines()
     return [line for line in lines if line and not line.startswith("#")]
 
 
 def recipe() -> str:
     """A short hash of everything the image is made from."""
     digest = hashlib.sha256(SUITE.encode())
-    for path in sorted([_HERE / "packages.txt", _HERE / "customise.sh", *(_HERE / "files").iterdir()]):
+    made_from = [_HERE / _INSTALLED, _HERE / _DOWNLOADED, _HERE / "customise.sh", *(_HERE / "files").iterdir()]
+    for path in sorted(made_from):
         digest.update(path.name.encode() + b"\0" + path.read_bytes())
     return digest.hexdigest()[:16]
 
@@ -56,7 +61,8 @@ def build(say: Say) -> Path:
         _debootstrap(root, say)
         shutil.copytree(_HERE / "files", root / "tmp/files")
         shutil.copy(_HERE / "customise.sh", root / "tmp/customise.sh")
-        run("chroot", str(root), "sh", "/tmp/customise.sh", "/tmp/files")  # noqa: S108 because it is inside the new system
+        inside = ["/tmp/customise.sh", "/tmp/files"]  # noqa: S108 because it is inside the new system
+        run("chroot", str(root), "sh", *inside, *_listed(_DOWNLOADED))
         shutil.rmtree(root / "tmp/files")
         (root / "tmp/customise.sh").unlink()
         unfinished = target.with_suffix(".unfinished")
@@ -78,7 +84,7 @@ def _discard(root: Path) -> None:
 
 
 def _debootstrap(root: Path, say: Say) -> None:
-    words = ["debootstrap", "--variant=minbase", f"--include={','.join(packages())}", SUITE, str(root)]
+    words = ["debootstrap", "--variant=minbase", f"--include={','.join(_listed(_INSTALLED))}", SUITE, str(root)]
     process = subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
     last: list[str] = []
     if process.stdout is None:

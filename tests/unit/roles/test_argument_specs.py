@@ -7,7 +7,7 @@ import pytest
 import yaml
 
 ROLES = Path(__file__).parents[3] / "roles"
-OWN = ["bastion_nat", "private_route", "server_baseline"]
+OWN = ["bastion_nat", "docker", "private_route", "server_baseline", "ufw_zero_trust"]
 pytestmark = pytest.mark.parametrize("role", OWN)
 
 
@@ -40,7 +40,7 @@ def test_every_variable_that_is_used_is_described(role):
     text = "\n".join(
         path.read_text()
         for folder in ("tasks", "handlers", "templates", "vars")
-        for path in (ROLES / role / folder).iterdir()
+        for path in (ROLES / role / folder).glob("*")
     )
     used = set(re.findall(rf"(?<![\w.-]){role}_\w+", text))
     assert used == set(options(role))

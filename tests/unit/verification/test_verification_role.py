@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -52,18 +54,26 @@ def home(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def verify(home: Path, *arguments: str) -> tuple[int, str, list[dict[str, Any]]]:
+#: A network of its own, with nothing but loopback, in which single packets may be sent.
+ALONE = [
+    *("unshare", "--net", *([] if os.geteuid() == 0 else ["--map-root-user"])),
+    *("sh", "-c", 'ip link set lo up && exec "$@"', "sh"),
+]
+
+
+def verify(home: Path, *arguments: str, prefix: Sequence[str] = ()) -> tuple[int, str, list[dict[str, Any]]]:
     """Exit status, output and report of the playbook."""
     report = home / "report.json"
     command = [
+        *prefix,
         tool("ansible-playbook"),
         *("-i", str(home / "hosts.json"), str(ROOT / "playbooks/verify.yml")),
         *("-e", json.dumps({"verify_sshd_settings": {}, "verify_names": ["localhost"]})),
         *("-e", f"verify_report_path={report}", *arguments),
     ]
-    environment = ansible_environment(HOME=str(home), ANSIBLE_SSH_RETRIES="0")
-    environment["PATH"] = f"{home}:{environment['PATH']}"
-    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    environment = ansible_environment(HOME=str(home), PWD=str(home), ANSIBLE_SSH_RETRIES="0")
+    environment["PATH"] = f"{home}:{environment['PATH']}:/usr/sbin:/sbin"
+    done = subprocess.run(command, env=environment, cwd=home, capture_output=True, text=True, check=False)
     return (
         done.returncode,
         done.stdout + done.stderr,
@@ -109,3 +119,41 @@ def test_empty_inventory_is_not_a_success(home: Path) -> None:
     status, output, _ = verify(home)
     assert status != 0
     assert "There is no server in the inventory" in output
+
+
+def reachability(*flows: dict[str, Any]) -> str:
+    """Options for pairs between this machine and two that are loopback, of which all ports can be reached."""
+    pairs = [
+        {"from": "here-01", "to": "other-01", "address": "127.0.0.2", "flows": list(flows)},
+        {"from": "away-01", "to": "other-01", "address": "127.0.0.2", "flows": []},
+        {"from": "internet", "to": "here-01", "address": "198.51.100.9", "flows": []},
+    ]
+    return json.dumps({"verify_reachability": pairs, "verify_ports": ["22"], "verify_environment": "trial"})
+
+
+def test_openings_are_drawn_and_reported(home: Path) -> None:
+    database = {"name": "database", "protocol": "tcp", "ports": ["5432"]}
+    status, output, checks = verify(home, "-e", reachability(database), prefix=ALONE)
+    assert status != 0
+    reached = {check["host"]: check for check in checks if check["check"] == "reachability"}
+    assert set(reached) == {"here-01", "away-01"}
+    assert "open and should be closed to other-01: tcp 22 (reachable, nothing listens)" in reached["here-01"]["detail"]
+    assert "not examined" in reached["away-01"]["detail"]
+    # SSH's port, four UDP ports and the echo.
+    summary = "Reachability: 1 pairs, 7 ports tried, unexpected openings: 6, wrongly closed: 0"
+    assert summary in " ".join(output.split())
+    assert "changed=1" not in output
+    page = (home / "reports/reachability-trial.html").read_text()
+    assert "Reachability of trial" in page
+    assert "There are openings that no flow allows" in page
+
+
+def test_flows_that_hold_leave_no_page_in_check_mode(home: Path) -> None:
+    flows = [
+        {"name": "database", "protocol": "tcp", "ports": ["5432"]},
+        {"name": "rest", "protocol": "any", "ports": []},
+    ]
+    status, output, _ = verify(home, "--limit", "here-01", "--check", "-e", reachability(*flows), prefix=ALONE)
+    assert status == 0, output
+    assert "unexpected openings: 0, wrongly closed: 0, not examined: 2" in " ".join(output.split())
+    assert not (home / "reports").exists()
