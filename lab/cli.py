@@ -12,6 +12,7 @@ import typer
 
 from lab import engine, lifecycle, settings
 from lab.command import CommandError
+from lab.containers import build as containers
 from lab.drivers.base import DriverError
 from lab.drivers.docker.driver import container_name
 
@@ -54,6 +55,13 @@ def down() -> None:
     """Remove everything up made."""
     with lifecycle.alone():
         lifecycle.down(_say)
+
+
+@app.command("container-image")
+def container_image(name: str, as_json: Annotated[bool, typer.Option("--json")] = False) -> None:
+    """Have a container image; prints the archive of it that `docker load` reads, with --json also its references."""
+    image, archive = containers.archive(name, _say)
+    print(json.dumps({"archive": str(archive), "references": image.references}) if as_json else archive)
 
 
 @app.command()
@@ -144,13 +152,16 @@ def report(path: Path) -> None:
     """Print what verify.yml found, a line for each thing it checked with the hosts it checked it on."""
     hosts: dict[str, list[str]] = {}
     failed: list[str] = []
-    for found in json.loads(path.read_text())["checks"]:
+    written = json.loads(path.read_text())
+    for found in written["checks"]:
         hosts.setdefault(found["check"], []).append(found["host"])
         if not found["ok"]:
             failed.append(f"FAILED  {found['check']} on {found['host']}: {found['detail']}")
     print("Verified:")
     for check, on in hosts.items():
         print(f"  {check:<58} {len(on)} host{'s' if len(on) > 1 else ''}")
+    for line in written["summary"]:
+        print(f"  {line}")
     if failed:
         raise CommandError("\n".join(failed))
 

@@ -20,6 +20,7 @@ from typing import Any
 
 from lab import engine, settings
 from lab.command import CommandError, end, run
+from lab.containers import build as containers
 from lab.drivers.docker import driver, volumes
 from lab.image import build
 from lab.net import dnsmasq, internet, namespaces, uplink
@@ -92,11 +93,13 @@ def prepare_engine(say: Say) -> None:
 
 def up(say: Say, profile: str) -> None:
     """Have the embedded cloud running. One whose process ended goes on; what is left of any other is removed first."""
+    containers.provide(settings.CONTAINER_IMAGES, say)
     if is_up():
         return
     if _can_go_on():
         prepare_engine(say)
         say("the embedded cloud goes on with the servers that are there")
+        internet.up()  # what a newer version added to it, or what ended
     else:
         clean(say)
         prepare_engine(say)
@@ -170,7 +173,7 @@ def clean(say: Say) -> None:
     internet.down()
     for namespace in namespaces.listed(f"{settings.PREFIX}-net-"):
         namespaces.delete(namespace)
-    for leftover in (settings.STATE / "dnsmasq", settings.STATE / "volumes", _SSH):
+    for leftover in (settings.STATE / "dnsmasq", settings.STATE / "volumes", settings.AUTHORITY, _SSH):
         shutil.rmtree(leftover, ignore_errors=True)
 
 

@@ -8,6 +8,7 @@ import signal
 import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 import uvicorn
 from starlette.applications import Starlette
@@ -20,6 +21,9 @@ from lab.actions import Profile
 from lab.api.app import create_app
 from lab.api.middleware import CuttableProtocol
 from lab.command import CommandError
+from lab.containers import certificates
+from lab.containers.build import STORE
+from lab.containers.registry import create_registry
 from lab.drivers.docker.driver import DockerDriver
 from lab.management.app import create_management_app
 from lab.net import internet, namespaces
@@ -55,8 +59,17 @@ class _Server(uvicorn.Server):
         yield
 
 
-def _server(app: Starlette) -> _Server:
-    config = uvicorn.Config(app, http=CuttableProtocol, log_level="warning", access_log=False, proxy_headers=False)
+def _server(app: Starlette, certificate: Path | None = None, key: Path | None = None) -> _Server:
+    """A server of HTTP, or with a certificate of HTTPS."""
+    config = uvicorn.Config(
+        app,
+        http=CuttableProtocol,
+        log_level="warning",
+        access_log=False,
+        proxy_headers=False,
+        ssl_certfile=certificate,
+        ssl_keyfile=key,
+    )
     return _Server(config)
 
 
@@ -78,10 +91,12 @@ async def _run(token: str, profile: Profile) -> None:
         namespaces.inside(internet.ADMIN, lambda: _listen(settings.API_HOST, settings.API_PORT)),
     ]
     echo_sockets = [namespaces.inside(internet.NAME, lambda: _listen(settings.WHATISMYIP_ADDRESS, 80))]
+    registry_sockets = [namespaces.inside(internet.NAME, lambda: _listen(settings.REGISTRY_ADDRESS, 443))]
     servers = [
         (_server(create_app(cloud)), api_sockets),
         (_server(create_management_app(cloud)), [_listen(settings.API_HOST, settings.MANAGEMENT_PORT)]),
         (_server(echo), echo_sockets),
+        (_server(create_registry(STORE), *certificates.issue(settings.REGISTRY_NAMES)), registry_sockets),
     ]
 
     def stop() -> None:

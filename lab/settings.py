@@ -19,6 +19,9 @@ API_URL = f"http://{API_HOST}:{API_PORT}/v1"
 #: The management interface, on loopback of the machine only.
 MANAGEMENT_PORT = 8788
 
+#: The authority whose certificates the lab's servers trust as others trust the public ones.
+AUTHORITY = STATE / "authority"
+
 #: The API's state, from which a restarted process continues.
 CLOUD_FILE = STATE / "cloud.json"
 
@@ -28,6 +31,7 @@ INTERNET_RANGE = "198.51.100.0/24"
 ADMIN_ADDRESS = "198.51.100.10"
 USER_ADDRESS = "198.51.100.20"
 WHATISMYIP_ADDRESS = "198.51.100.80"
+REGISTRY_ADDRESS = "198.51.100.81"
 SERVER_ADDRESSES = ("198.51.100.100", "198.51.100.199")  # primary IPs, first and last
 SERVER_IPV6_RANGE = "2001:db8::/32"  # primary IPv6 networks, a /64 each (RFC 3849), given out from below
 ADMIN_IPV6 = "2001:db8:ffff:10::1"
@@ -37,6 +41,7 @@ USER_IPV6 = "2001:db8:ffff:20::1"
 PUBLIC_GATEWAY = "172.31.1.1"
 RESOLVERS = ("185.12.64.1", "185.12.64.2")
 WHATISMYIP_NAMES = ("ifconfig.me",)
+REGISTRY_NAMES = ("registry.bulwark.example",)
 PUBLIC_MTU = 1500
 PRIVATE_MTU = 1450
 PUBLIC_INTERFACE = "eth0"
@@ -44,3 +49,6 @@ PRIVATE_INTERFACE = "enp7s0"
 
 #: What the embedded internet may reach outside: the package mirrors.
 UPLINK_PORTS = (80, 443)
+
+#: Container images that ``up`` makes, by their names in ``lab.containers.recipes``, so that servers can pull them.
+CONTAINER_IMAGES: tuple[str, ...] = ()

@@ -44,7 +44,8 @@ def up() -> None:
         ],
     )
     uplink.connect(uplink.INTERNET)
-    own = [settings.PUBLIC_GATEWAY, *settings.RESOLVERS, settings.WHATISMYIP_ADDRESS]
+    services = (settings.WHATISMYIP_ADDRESS, settings.REGISTRY_ADDRESS)
+    own = [settings.PUBLIC_GATEWAY, *settings.RESOLVERS, *services]
     namespaces.configure(
         NAME,
         [
@@ -72,6 +73,7 @@ def _resolve() -> None:
             "no-resolv",
             f"server={uplink.INTERNET.machine_address}",
             *(f"address=/{name}/{settings.WHATISMYIP_ADDRESS}" for name in settings.WHATISMYIP_NAMES),
+            *(f"address=/{name}/{settings.REGISTRY_ADDRESS}" for name in settings.REGISTRY_NAMES),
         ],
         namespace=NAME,
     )

@@ -34,14 +34,17 @@ description:
     Host variable C(bulwark_ssh), the way to the server for C(bulwark.hetzner.ssh_client_config) and
     M(bulwark.hetzner.verify_outside): C(name), C(environment), C(address), C(user), C(host_key_alias),
     C(known_hosts_file), C(private_key_file) (null for the SSH client's own keys), C(control_directory) and C(jump)
-    (null, or the bastion described likewise). A server without any address has no such variable.
+    (null, or the bastion described likewise, with C(control_name)). With O(host_authorities) also C(host_authorities)
+    and C(first_contact) (bool, whether the server is new enough to be met for the first time). A server without any
+    address has no such variable.
   - >-
     From it come C(ansible_host), C(ansible_user), C(ansible_ssh_common_args), C(ansible_control_path), and
     C(ansible_ssh_private_key_file) where O(private_key_file) is set.
 notes:
   - >-
     Host keys are checked. The first contact with a server pins its key in O(known_hosts_file) under a name made of
-    the server's id, so a server made anew is no stranger, and one that shows another key is refused.
+    the server's id, so a server made anew is no stranger, and one that shows another key is refused. With
+    O(host_authorities) servers are told by the certificates of their keys, also on a controller that remembers none.
   - >-
     Ansible takes an inventory that cannot be read for an empty one, and succeeds with nothing done. Set
     C(any_unparsed_is_failed=true) in the section C([inventory]) of C(ansible.cfg).
@@ -115,6 +118,26 @@ options:
     default: ~/.ssh/known_hosts_bulwark
     env:
       - name: BULWARK_KNOWN_HOSTS
+  host_authorities:
+    description:
+      - Public keys of the host authorities that vouch for the servers, each one line like C(ssh-ed25519 AAAA…). More
+        than one while they change. All count for every server of the inventory, so environments with authorities of
+        their own are best kept in inventories of their own.
+      - Takes an SSH client of OpenSSH 8.5 or newer.
+    type: list
+    elements: str
+    default: []
+    env:
+      - name: BULWARK_HOST_AUTHORITIES
+  first_contact_hours:
+    description:
+      - With O(host_authorities), how old a server may be for its host key to be accepted without a certificate although
+        O(known_hosts_file) does not hold it. An older one is refused then. V(0) never accepts one.
+      - To be raised for one run where older servers have no certificate yet, or were given a new host key.
+    type: int
+    default: 24
+    env:
+      - name: BULWARK_FIRST_CONTACT_HOURS
   control_path_dir:
     description: Directory of the sockets by which tasks share one connection to the bastion. Made if it is missing.
     type: path
@@ -156,6 +179,7 @@ import difflib
 import hashlib
 import os
 import time
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from ansible.errors import AnsibleParserError
@@ -200,6 +224,8 @@ class InventoryModule(BaseInventoryPlugin, Constructable, Cacheable):  # type: i
                 known_hosts_file=self.get_option("known_hosts_file"),
                 private_key_file=self.get_option("private_key_file"),
                 control_directory=self.get_option("control_path_dir"),
+                host_authorities=tuple(self.get_option("host_authorities")),
+                new_since=datetime.now(UTC) - timedelta(hours=self.get_option("first_contact_hours")),
             )
             # Without it the SSH client would give up, and Ansible makes it only where its own sockets go there.
             os.makedirs(settings.control_directory, mode=0o700, exist_ok=True)

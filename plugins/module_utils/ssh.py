@@ -7,7 +7,11 @@ Host keys are always checked. A server is known under an alias made of its id in
 addresses come back with other servers behind them, ids never do. So a server that was made anew is met as a new one,
 while one that answers with another key under the same id is refused.
 
-Options: https://man.openbsd.org/ssh_config.5. The client must be OpenSSH 7.6 or newer, for ``accept-new``.
+Where host authorities are known, a server is told by the certificate that one of them made for its alias. The client
+gets their keys from a command that prints them, so nothing has to be kept on the controller.
+
+Options: https://man.openbsd.org/ssh_config.5. The client must be OpenSSH 7.6 or newer, for ``accept-new``; with host
+authorities 8.5 or newer, for ``KnownHostsCommand``.
 """
 
 from __future__ import annotations
@@ -27,7 +31,20 @@ ALIVE_INTERVAL = 15
 USER_NAME = re.compile(r"[a-z_][a-z0-9_-]{0,31}")
 
 
-class SshRoute(TypedDict):
+class SshRouteExtras(TypedDict, total=False):
+    """What a way may say beside the rest.
+
+    ``host_authorities`` are public keys, type and key, that vouch for the server. ``first_contact`` is whether a server
+    that is neither known nor shows a certificate may be a new one (by default it may); it counts only where there are
+    host authorities. ``control_name`` names the socket of the connection that others share, on a bastion.
+    """
+
+    host_authorities: list[str]
+    first_contact: bool
+    control_name: str
+
+
+class SshRoute(SshRouteExtras):
     """The way to one server, as plain data: the value of the host variable ``bulwark_ssh``."""
 
     name: str
@@ -76,12 +93,20 @@ def _identity(route: SshRoute) -> list[tuple[str, str]]:
     return [("IdentityFile", quote_value(route["private_key_file"])), ("IdentitiesOnly", "yes")]
 
 
-def _host_key_checking(route: SshRoute) -> list[tuple[str, str]]:
-    return [
+def _host_key_checking(route: SshRoute, first_contact: bool = True) -> list[tuple[str, str]]:
+    """``first_contact`` False: not even a server that may be new is taken at its word."""
+    authorities = route.get("host_authorities", [])
+    may_be_new = not authorities or (first_contact and route.get("first_contact", True))
+    options = [
         ("HostKeyAlias", route["host_key_alias"]),
         ("UserKnownHostsFile", quote_value(route["known_hosts_file"])),
-        ("StrictHostKeyChecking", "accept-new"),
+        ("StrictHostKeyChecking", "accept-new" if may_be_new else "yes"),
     ]
+    if authorities:
+        lines = [f'"@cert-authority {route["host_key_alias"]} {key}"' for key in authorities]
+        # ssh runs it without a shell, and reads %% as a percent sign.
+        options.append(("KnownHostsCommand", " ".join([r"/usr/bin/printf %%s\n", *lines])))
+    return options
 
 
 def _arguments(options: Iterable[tuple[str, str]]) -> list[str]:
@@ -94,6 +119,7 @@ def proxy_command(jump: SshRoute) -> str:
     All targets share one connection to it, kept open behind a socket: the handshake with the bastion is then paid
     once per minute instead of once per server.
     """
+    control_name = jump.get("control_name", jump["host_key_alias"])
     options = [
         *_host_key_checking(jump),
         *_identity(jump),
@@ -103,7 +129,7 @@ def proxy_command(jump: SshRoute) -> str:
         ("ServerAliveInterval", str(ALIVE_INTERVAL)),
         ("ControlMaster", "auto"),
         ("ControlPersist", str(CONTROL_PERSIST)),
-        ("ControlPath", quote_value(f"{jump['control_directory']}/{jump['host_key_alias']}-jump-{jump['user']}")),
+        ("ControlPath", quote_value(f"{jump['control_directory']}/{control_name}-jump-{jump['user']}")),
     ]
     arguments = shlex.join([*_arguments(options), "-l", jump["user"], "--", jump["address"]])
     # ssh replaces percent tokens before the shell sees the line; only %h and %p, the target's, are meant for it.
@@ -162,7 +188,9 @@ def _qualified_name(route: SshRoute) -> str:
 
 
 def _host_block(route: SshRoute) -> str:
-    options = [("HostName", route["address"]), ("User", route["user"]), *_identity(route), *_host_key_checking(route)]
+    # This text outlives the time in which a server may be new, so it goes by certificates from the start.
+    checking = _host_key_checking(route, first_contact=False)
+    options = [("HostName", route["address"]), ("User", route["user"]), *_identity(route), *checking]
     if route["jump"]:
         options.append(("ProxyJump", _qualified_name(route["jump"])))
     names = dict.fromkeys([route["name"], _qualified_name(route)])

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import ipaddress
 import re
+from datetime import datetime
 from typing import Any, TypedDict
 
 
@@ -92,6 +93,12 @@ def _checked_environment(labels: dict[str, str]) -> str | None:
     return environment or None
 
 
+def _checked_time(text: str) -> str:
+    if datetime.fromisoformat(text).tzinfo is None:
+        raise ValueError(f"{text!r} names no time zone")
+    return text
+
+
 def _is_address(name: str) -> bool:
     try:
         ipaddress.ip_address(name)
@@ -126,7 +133,7 @@ def server_record(data: dict[str, Any]) -> ServerRecord:
             "architecture": server_type["architecture"],
             "location": data["location"]["name"],
             "image": data["image"]["name"] if data["image"] else None,
-            "created": data["created"],
+            "created": _checked_time(data["created"]),
             "env": _checked_environment(labels),
             "roles": sorted(roles),
             "labels": labels,

@@ -90,6 +90,18 @@ def test_private_server_is_reached_through_the_bastion() -> None:
     assert route["jump"]["host_key_alias"] == "hcloud-1"
 
 
+def test_new_server_behind_the_bastion_is_not_reached_by_a_connection_made_before() -> None:
+    def sockets(servers: list[dict[str, Any]]) -> set[str]:
+        found = hosts(servers, volumes=[volume_json(70)]).values()
+        return {jump["control_name"] for host in found if (jump := host.variables["bulwark_ssh"]["jump"])}
+
+    (before,) = sockets(default_servers())
+    (after,) = sockets([*default_servers(), server_json(4, "app-02", roles=("app",), private="10.0.0.4")])
+    assert before.startswith("hcloud-1-")
+    assert before != after
+    assert sockets(list(reversed(default_servers()))) == {before}
+
+
 def test_public_server_is_reached_directly() -> None:
     variables = default_hosts()["bastion-server"].variables
     assert variables["ansible_host"] == "198.51.100.100"
@@ -181,6 +193,12 @@ def test_name_with_a_meaning_of_its_own_is_refused(name: str) -> None:
 def test_address_that_is_none_is_refused() -> None:
     with pytest.raises(ValueError, match="ProxyCommand"):
         server_record(server_json(1, "app-01", private="10.0.0.3 -oProxyCommand=x"))
+
+
+@pytest.mark.parametrize("created", ["", "yesterday", "2026-01-02T03:04:05"])
+def test_time_that_is_none_is_refused(created: str) -> None:
+    with pytest.raises(ValueError, match=r"Invalid isoformat|no time zone"):
+        server_record({**server_json(1, "app-01"), "created": created})
 
 
 def test_environment_that_is_no_label_is_refused() -> None:
