@@ -9,6 +9,7 @@ from collections.abc import Iterator, Sequence
 from typing import TypedDict
 
 from ..topology.reading import nearest
+from ..topology.schema import BASTION
 from .environment import Environment, FlowError, Host
 from .firewall import container_networks, leads_home
 from .table import DEFAULTS, REPLICATION, REPLICATION_USER, Flow, Ports
@@ -81,9 +82,12 @@ def scrape_targets(environment: Environment, flow_name: str) -> list[ScrapeTarge
 def permit_open(environment: Environment, name: str) -> list[str]:
     """Where sshd on the host ``name`` may forward connections to: all that its TCP flows allow, as address and port.
 
-    On a server that is several things, flows to itself lead to ``localhost``.
+    That is a bastion's business; others forward nothing. On a server that is several things, flows to itself lead to
+    ``localhost``.
     """
     host = environment.host(name)
+    if BASTION not in host.roles:
+        return []
     found = dict.fromkeys(
         f"{address}:{port}"
         for flow in environment.topology.flows

@@ -111,6 +111,10 @@ def test_where_the_bastion_forwards_to() -> None:
     assert permit_open(environment(servers={"app": {"count": 3}}), "bastion-server").count("10.0.0.103:22") == 1
 
 
+def test_only_the_bastion_forwards() -> None:
+    assert permit_open(environment(), "app-01") == []
+
+
 def test_ranges_where_sshd_knows_none() -> None:
     flows = {
         "short": {"from": "bastion", "to": "jobs", "ports": "3000-3002"},

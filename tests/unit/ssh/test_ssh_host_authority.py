@@ -87,7 +87,11 @@ def test_one_that_will_not_do_is_made_anew(changes: dict[str, object]) -> None:
     assert certificate(second, **changes) == second  # type: ignore[arg-type]  # because the same holds
 
 
-@pytest.mark.parametrize("present", ["nonsense", public(HOST), certificate()[:-20], certificate().replace("A", "B", 1)])
+@pytest.mark.parametrize(
+    "present",
+    ["nonsense", public(HOST), certificate()[:-20], certificate().replace("A", "B", 1)],
+    ids=["nonsense", "a key", "cut off", "damaged"],  # the values differ from one worker to the next
+)
 def test_what_is_no_certificate_is_replaced(present: str) -> None:
     assert certificate(present) != present
 
