@@ -98,8 +98,8 @@ options:
                 elements: str
       flows:
         description:
-          - What is laid over the default flows, by name; see C(docs/flows.md). A new name adds a flow, a known one replaces
-            what it names of it, V(false) closes it.
+          - What is laid over the default flows, by name; see C(docs/flows.md). A new name adds a flow, a known one
+            replaces what it names of it, V(false) closes it.
         type: dict
       user:
         description: User that is made on every server at its first boot, with sudo and the admin keys.
