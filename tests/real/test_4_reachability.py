@@ -6,6 +6,7 @@ What should be open is written down here once more, from the architecture and no
 from __future__ import annotations
 
 import json
+import shutil
 import subprocess
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -178,6 +179,7 @@ def test_no_host_answers_an_echo_or_udp(machines: Machines) -> None:
 
 def pings(place: Place, *addresses: str) -> list[str]:
     """Which of these answer an echo; all are asked at the same time."""
+    assert shutil.which("ping"), "ping is not installed"
     started = {
         address: subprocess.Popen(
             [*place.words, "ping", "-n", "-c", "2", "-W", "1", address], stdout=subprocess.DEVNULL
@@ -248,7 +250,7 @@ def stray_container(host: str) -> Iterator[str]:
     listen = f"python3 -m http.server {STRAY_PORT}"
     try:
         on(host, "bash", "-c", f"{remove}; {pack}")
-        on(host, "bash", "-c", f"docker run -d --name {STRAY} -p {STRAY_PORT}:{STRAY_PORT} {STRAY} {listen}")
+        on(host, "bash", "-c", f"docker run --init -d --name {STRAY} -p {STRAY_PORT}:{STRAY_PORT} {STRAY} {listen}")
         eventually(lambda: opens(host, "127.0.0.1"), "the container does not listen, so nothing would be proven")
         network = "{{range .NetworkSettings.Networks}}{{.IPAddress}}{{end}}"
         yield on(host, "docker", "inspect", "--format", network, STRAY).splitlines()[-1]

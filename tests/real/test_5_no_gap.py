@@ -51,8 +51,8 @@ EVENTS = {
     "guard": "for i in 1 2 3 4; do systemctl restart bulwark-guard; done",
     "networks of Docker's": "for i in $(seq 10); do docker network create trial-$i; done; "
     "docker network rm $(seq -f trial-%g 10)",
-    "container made again": f"docker rm -f {STRAY}; docker run -d --name {STRAY} -p {STRAY_PORT}:{STRAY_PORT} {STRAY} "
-    f"python3 -m http.server {STRAY_PORT}",
+    "container made again": f"docker rm -f {STRAY}; "
+    f"docker run --init -d --name {STRAY} -p {STRAY_PORT}:{STRAY_PORT} {STRAY} python3 -m http.server {STRAY_PORT}",
 }
 
 

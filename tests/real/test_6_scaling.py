@@ -42,7 +42,7 @@ def traces(host: str) -> str:
 def _only_what_is_declared(tmp_path: Path) -> Iterator[None]:
     yield
     if any(server["name"] == NEW for server in status()["servers"]):
-        allowed = ["-e", json.dumps({"allow": ["servers"]})]
+        allowed = ["-e", json.dumps({"allow": [f"server/{NEW}"]})]
         succeed("run", "playbooks/site.yml", "-e", topology(tmp_path, 2), *allowed)
 
 
@@ -57,6 +57,6 @@ def test_an_application_server_more_and_less(tmp_path: Path) -> None:
         assert traces(host) == "", f"{host} has no flow from {NEW}"
     again = recap(succeed("run", "playbooks/site.yml", "-e", topology(tmp_path, 3)))
     assert sum(counts.changed for counts in again.values()) == 0
-    succeed("run", "playbooks/site.yml", "-e", topology(tmp_path, 2), "-e", json.dumps({"allow": ["servers"]}))
+    succeed("run", "playbooks/site.yml", "-e", topology(tmp_path, 2), "-e", json.dumps({"allow": [f"server/{NEW}"]}))
     assert NEW not in {server["name"] for server in status()["servers"]}
     assert {host: traces(host) for host in (*PRIVATE, BASTION) if traces(host)} == {}
