@@ -7,7 +7,15 @@ import pytest
 import yaml
 
 ROLES = Path(__file__).parents[3] / "roles"
-OWN = ["bastion_nat", "docker", "private_route", "server_baseline", "ufw_zero_trust"]
+# postgres_primary and postgres_replica have none of their own: theirs are the role's postgres.
+OWN = [
+    "bastion_nat",
+    "docker",
+    "postgres",
+    "private_route",
+    "server_baseline",
+    "ufw_zero_trust",
+]
 pytestmark = pytest.mark.parametrize("role", OWN)
 
 

@@ -1,0 +1,26 @@
+# Copyright: Contributors to bulwark.hetzner
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""How the modules for PostgreSQL run programs."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from .container import Runner
+
+#: AnsibleModule, of which the checker knows no type.
+Module = Any
+
+
+def runner(module: Module) -> Runner:
+    """Programs by list, in English, with the module's own means. What is fed to a program is not logged."""
+
+    def run(words: Sequence[str], feed: str = "") -> tuple[int, str, str]:
+        code, out, error = module.run_command(
+            list(words), data=feed or None, environ_update={"LC_ALL": "C", "LANG": "C"}
+        )
+        return int(code), str(out), str(error)
+
+    return run
