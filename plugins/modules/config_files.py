@@ -135,9 +135,18 @@ def ids(owner: str, group: str) -> tuple[int, int]:
         raise RefusedError(f"the owner {owner} or the group {group} does not exist on this host.") from None
 
 
+class QuietModule(AnsibleModule):  # type: ignore[misc]  # because Ansible has no types
+    """A module that keeps its options, contents of files with secrets among them, out of the host's journal.
+
+    AnsibleModule's own argument for that, ``no_log``, is overwritten by the task's.
+    """
+
+    def _log_invocation(self) -> None:
+        pass
+
+
 def main() -> None:
-    # no_log: contents, secret ones among them, do not belong in the host's journal, where modules log their options.
-    module = AnsibleModule(argument_spec=SPEC, supports_check_mode=True, no_log=True)
+    module = QuietModule(argument_spec=SPEC, supports_check_mode=True)
 
     def run(words: Sequence[str]) -> tuple[int, str]:
         code, out, error = module.run_command(list(words))

@@ -118,3 +118,9 @@ def test_nobody_but_root_writes_the_files(host, path, mode):
 def test_sudo_and_sshd_accept_their_whole_configuration(host):
     host.check_output("visudo -c")
     host.check_output("sshd -t")
+
+
+def test_what_files_hold_is_not_told_to_the_journal(host):
+    journal = host.check_output("journalctl --quiet --no-pager --output=cat")
+    assert "Invoked with" in journal, "modules do not log here at all"
+    assert "NOPASSWD" not in journal
