@@ -13,31 +13,15 @@ author: Contributors to bulwark.hetzner (@bulwark-hetzner)
 description:
   - Renders the flows of a topology, with the inventory, to what one host's firewall lets through.
   - Whoever is in no rule opens no connection. A flow that leads nobody to this host has no rule.
-  - Servers of other environments than the topology's are left out. A topology that is none is refused, with a sentence
-    that says what to correct.
 positional: _input, servers, host
+extends_documentation_fragment:
+  - bulwark.hetzner.flows
+  - bulwark.hetzner.flows.containers
 options:
-  _input:
-    description: The topology, as P(bulwark.hetzner.infrastructure#filter) takes it.
-    type: dict
-    required: true
-  servers:
-    description: The host variable C(bulwark_server) of every server of the inventory.
-    type: list
-    elements: dict
-    required: true
   host:
     description: Name of the server.
     type: str
     required: true
-  containers:
-    description: Networks (CIDR) of the host's own containers. Flows from the host to itself are theirs as well.
-    type: list
-    elements: str
-    default: []
-seealso:
-  - plugin: bulwark.hetzner.infrastructure
-    plugin_type: filter
 """
 
 EXAMPLES = r"""

@@ -14,26 +14,14 @@ description:
   - Lists what sshd on a host, the bastion, may forward connections to, which is where the TCP flows from it lead.
   - sshd knows no ranges of ports. A range of up to 100 is written out; a longer one becomes V(*), all ports, of which
     the server's own firewall opens those of the range.
-  - Servers of other environments than the topology's are left out. A topology that is none is refused, with a sentence
-    that says what to correct.
 positional: _input, servers, host
+extends_documentation_fragment:
+  - bulwark.hetzner.flows
 options:
-  _input:
-    description: The topology, as P(bulwark.hetzner.infrastructure#filter) takes it.
-    type: dict
-    required: true
-  servers:
-    description: The host variable C(bulwark_server) of every server of the inventory.
-    type: list
-    elements: dict
-    required: true
   host:
     description: Name of the server that sshd runs on.
     type: str
     required: true
-seealso:
-  - plugin: bulwark.hetzner.infrastructure
-    plugin_type: filter
 """
 
 EXAMPLES = r"""

@@ -13,22 +13,9 @@ author: Contributors to bulwark.hetzner (@bulwark-hetzner)
 description:
   - Lists every server with every other one, and C(admin) and C(internet) with every server that has a public address,
     each pair with the flows that are open between them. Whatever is not listed must be closed.
-  - Servers of other environments than the topology's are left out. A topology that is none is refused, with a sentence
-    that says what to correct.
 positional: _input, servers
-options:
-  _input:
-    description: The topology, as P(bulwark.hetzner.infrastructure#filter) takes it.
-    type: dict
-    required: true
-  servers:
-    description: The host variable C(bulwark_server) of every server of the inventory.
-    type: list
-    elements: dict
-    required: true
-seealso:
-  - plugin: bulwark.hetzner.infrastructure
-    plugin_type: filter
+extends_documentation_fragment:
+  - bulwark.hetzner.flows
 """
 
 EXAMPLES = r"""

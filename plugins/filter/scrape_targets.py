@@ -12,26 +12,14 @@ version_added: 1.0.0
 author: Contributors to bulwark.hetzner (@bulwark-hetzner)
 description:
   - Lists every server that a flow leads to, with the address and port at which Prometheus finds its metrics.
-  - Servers of other environments than the topology's are left out. A topology that is none is refused, with a sentence
-    that says what to correct.
 positional: _input, servers, flow
+extends_documentation_fragment:
+  - bulwark.hetzner.flows
 options:
-  _input:
-    description: The topology, as P(bulwark.hetzner.infrastructure#filter) takes it.
-    type: dict
-    required: true
-  servers:
-    description: The host variable C(bulwark_server) of every server of the inventory.
-    type: list
-    elements: dict
-    required: true
   flow:
     description: Name of the flow, such as V(node-metrics). It is tcp, with single ports.
     type: str
     required: true
-seealso:
-  - plugin: bulwark.hetzner.infrastructure
-    plugin_type: filter
 """
 
 EXAMPLES = r"""
