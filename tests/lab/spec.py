@@ -65,7 +65,7 @@ class Spec:
                 return template
         return None
 
-    @cache  # noqa: B019  (there is one document for all tests)
+    @cache  # noqa: B019 because there is one document for all tests
     def _validator(self, template: str, method: str, status: int) -> Draft202012Validator | None:
         """None for an answer without content."""
         responses = self._document["paths"][template][method.lower()]["responses"]

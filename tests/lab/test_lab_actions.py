@@ -71,7 +71,7 @@ def test_steps_run_one_after_the_other() -> None:
     ],
 )
 def test_a_failure_names_its_cause_and_stops_what_follows(work: object, code: str, message: str) -> None:
-    store = run(Step("a", (SERVER,), work), Step("b", (SERVER,), nothing))  # type: ignore[arg-type]
+    store = run(Step("a", (SERVER,), work), Step("b", (SERVER,), nothing))  # type: ignore[arg-type]  # because a stand-in is enough
     first, second = store.actions.values()
     assert (first.status, first.error_code, first.error_message) == ("error", code, message)
     assert (second.status, second.error_code) == ("error", "action_failed")
@@ -116,7 +116,7 @@ def held_start(null_api: CloudApi, monkeypatch: pytest.MonkeyPatch) -> threading
 
     def wait_and_start(machine: object) -> None:
         assert event.wait(timeout=60)
-        start(machine)  # type: ignore[arg-type]
+        start(machine)  # type: ignore[arg-type]  # because a stand-in is enough
 
     monkeypatch.setattr(null_api.driver, "start_machine", wait_and_start)
     return event
@@ -153,7 +153,7 @@ def test_two_changes_of_a_network_are_a_conflict(null_api: CloudApi, monkeypatch
 
     def wait_and_sync(description: object) -> None:
         assert event.wait(timeout=60)
-        sync(description)  # type: ignore[arg-type]
+        sync(description)  # type: ignore[arg-type]  # because a stand-in is enough
 
     monkeypatch.setattr(null_api.driver, "sync_network", wait_and_sync)
     begun = network.add_route(builders.default_route())

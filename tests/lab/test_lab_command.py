@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 import subprocess
 from pathlib import Path
 from typing import Any
@@ -12,10 +11,6 @@ from typing import Any
 import pytest
 
 from tests.lab.cloud_api import SSH_KEY, TOKEN, CloudApi
-
-pytestmark = pytest.mark.skipif(
-    shutil.which("hcloud") is None, reason="there is no hcloud command (Debian and Ubuntu: package hcloud-cli)"
-)
 
 
 class Command:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import shlex
-import shutil
 import subprocess
 from pathlib import Path
 
@@ -17,8 +16,6 @@ from ansible_collections.bulwark.hetzner.plugins.module_utils.ssh import (
     proxy_command,
     quote_value,
 )
-
-pytestmark = pytest.mark.skipif(not shutil.which("ssh"), reason="needs the OpenSSH client")
 
 
 def route(name: str = "app-01", number: int = 2, address: str = "10.0.0.3", **changes: object) -> SshRoute:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shlex
-import shutil
 import subprocess
 from pathlib import Path
 
@@ -16,8 +15,6 @@ from ansible_collections.bulwark.hetzner.plugins.module_utils.ssh import (
     command,
     common_arguments,
 )
-
-pytestmark = pytest.mark.skipif(not shutil.which("ssh"), reason="needs the OpenSSH client")
 
 KEYS = ["ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIFirst/+0=", "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAISecond"]
 

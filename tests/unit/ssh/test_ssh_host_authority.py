@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 import subprocess
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -47,10 +46,6 @@ def certificate(
     return host_certificate(present, public(host), authority, names, accepted, now)
 
 
-needs_openssh = pytest.mark.skipif(not shutil.which("ssh-keygen"), reason="needs the OpenSSH client")
-
-
-@needs_openssh
 def test_ssh_reads_it_as_meant(tmp_path: Path) -> None:
     (tmp_path / "cert").write_text(certificate())
     environment = {"TZ": "UTC", "PATH": "/usr/bin:/bin"}
@@ -118,7 +113,6 @@ def test_key_that_cannot_certify_is_refused_and_not_shown(key: str) -> None:
     assert all(line not in str(caught.value) for line in key.splitlines())
 
 
-@needs_openssh
 def test_key_with_a_passphrase_is_refused(tmp_path: Path) -> None:
     command = ["ssh-keygen", "-q", "-t", "ed25519", "-N", "secret", "-f", str(tmp_path / "key")]
     subprocess.run(command, check=True, stdin=subprocess.DEVNULL)
