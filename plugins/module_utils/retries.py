@@ -20,7 +20,7 @@ REFUSED_FOR_NOW = frozenset({"conflict", "locked", "rate_limit_exceeded", "unava
 #: Nobody knows whether it was done, as where no answer came at all.
 UNCLEAR = frozenset({"timeout", "bad_gateway", "server_error", 500, 502, 504})
 #: Done twice, these are as good as done once.
-REPEATABLE_METHODS = frozenset({"GET", "PUT", "DELETE"})
+REPEATABLE_METHODS = frozenset({"GET", "HEAD", "PUT", "DELETE"})
 
 #: Times that one request is repeated; fewer where there is no answer, since the endpoint may simply be wrong.
 MAX_RETRIES = 6
