@@ -101,6 +101,30 @@ options:
           - What is laid over the default flows, by name; see C(docs/flows.md). A new name adds a flow, a known one
             replaces what it names of it, V(false) closes it.
         type: dict
+      object_storage:
+        description:
+          - Where uploads and backups go, with any S3-compatible service; see C(docs/object-storage.md). Not used when
+            omitted.
+          - The keys are no part of it. They are the variables C(bulwark_object_storage_access_key) and
+            C(bulwark_object_storage_secret_key), from the vault.
+        type: dict
+        suboptions:
+          endpoint:
+            description: URL of the service (C(https)), without a bucket, such as V(https://fsn1.your-objectstorage.com).
+            type: str
+            required: true
+          region:
+            description: Region that requests are signed for, such as V(fsn1).
+            type: str
+            required: true
+          uploads_bucket:
+            description: Bucket for what users upload to the application.
+            type: str
+            required: true
+          backups_bucket:
+            description: Another bucket, for backups of the database.
+            type: str
+            required: true
       user:
         description: User that is made on every server at its first boot, with sudo and the admin keys.
         type: str

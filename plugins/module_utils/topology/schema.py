@@ -13,6 +13,7 @@ from ipaddress import IPv4Address, IPv4Network, ip_network
 
 from ..flows.reading import parse_flows
 from ..flows.table import Flow
+from ..object_storage.names import mistake_in_bucket_name, mistake_in_endpoint, mistake_in_region
 from .reading import Section, TopologyError
 
 VERSION = 1
@@ -35,6 +36,7 @@ KEYS = (
     "servers",
     "user",
     "flows",
+    "object_storage",
 )
 
 
@@ -87,6 +89,16 @@ class Group:
 
 
 @dataclass(frozen=True)
+class ObjectStorage:
+    """Where uploads and backups go. Who may is no part of a topology: the keys lie in the vault."""
+
+    endpoint: str
+    region: str
+    uploads_bucket: str
+    backups_bucket: str
+
+
+@dataclass(frozen=True)
 class Topology:
     environment: str
     admin_addresses: tuple[str, ...]  # networks, v4 or v6
@@ -99,6 +111,7 @@ class Topology:
     groups: tuple[Group, ...]
     user: str
     flows: tuple[Flow, ...]
+    object_storage: ObjectStorage | None
 
     @property
     def gateway(self) -> IPv4Address:
@@ -124,6 +137,7 @@ def parse(data: object) -> Topology:
         groups=tuple(_group(servers, role) for role in ROLES.values()),
         user=_user(top),
         flows=parse_flows(top.get("flows", {}), {role: role == BASTION for role in ROLES}),
+        object_storage=_object_storage(top) if "object_storage" in top else None,
     )
     _check_ranges(topology)
     return topology
@@ -215,6 +229,23 @@ def _group(servers: Section, role: Role) -> Group:
         if len(addresses) != count:
             raise TopologyError(f"{section.path} has {len(addresses)} addresses for {count} servers: name one each.")
     return Group(role, section.text("type", role.type), count, volume_size, addresses)
+
+
+def _object_storage(top: Section) -> ObjectStorage:
+    section = top.section("object_storage", ("endpoint", "region", "uploads_bucket", "backups_bucket"))
+    endpoint, region = section.text("endpoint"), section.text("region")
+    buckets = {key: section.text(key) for key in ("uploads_bucket", "backups_bucket")}
+    mistakes = {"endpoint": mistake_in_endpoint(endpoint), "region": mistake_in_region(region)}
+    mistakes |= {key: mistake_in_bucket_name(name) for key, name in buckets.items()}
+    for key, mistake in mistakes.items():
+        if mistake:
+            raise TopologyError(f"{section.path}.{key}: {mistake}")
+    if buckets["uploads_bucket"] == buckets["backups_bucket"]:
+        raise TopologyError(
+            f"{section.path}: uploads and backups share the bucket {buckets['backups_bucket']!r}: name two, since "
+            "rules about deleting hold for a whole bucket."
+        )
+    return ObjectStorage(endpoint, region, **buckets)
 
 
 def _check_ranges(topology: Topology) -> None:

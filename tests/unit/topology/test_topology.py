@@ -10,7 +10,7 @@ import pytest
 import yaml
 from ansible_collections.bulwark.hetzner.plugins.module_utils.topology.expand import infrastructure
 from ansible_collections.bulwark.hetzner.plugins.module_utils.topology.reading import TopologyError
-from ansible_collections.bulwark.hetzner.plugins.module_utils.topology.schema import MAX_COUNT
+from ansible_collections.bulwark.hetzner.plugins.module_utils.topology.schema import MAX_COUNT, ObjectStorage, parse
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -28,6 +28,18 @@ def topology(**more: Any) -> dict[str, Any]:
         "admin_keys": {"alice": ALICE},
     }
     return {key: value for key, value in (required | more).items() if value is not None}
+
+
+OBJECT_STORAGE = {
+    "endpoint": "https://fsn1.your-objectstorage.com",
+    "region": "fsn1",
+    "uploads_bucket": "example-uploads",
+    "backups_bucket": "example-backups",
+}
+
+
+def object_storage(**more: Any) -> dict[str, Any]:
+    return {"object_storage": {key: value for key, value in (OBJECT_STORAGE | more).items() if value is not None}}
 
 
 def servers_of(**more: Any) -> dict[str, dict[str, Any]]:
@@ -194,6 +206,17 @@ def test_every_server_but_the_bastion_is_given_the_private_route() -> None:
             "topology.flows.tunels closes a flow that is not there: did you mean 'tunnels'?",
         ),
         ({"flows": ["tunnels"]}, "topology.flows must be a mapping"),
+        ({"object_storage": "fsn1"}, "topology.object_storage must be a mapping, not a text."),
+        ({"object_storage": {}}, "topology.object_storage.endpoint is missing."),
+        (object_storage(region=None), "topology.object_storage.region is missing."),
+        (object_storage(uploads_bucket=None), "topology.object_storage.uploads_bucket is missing."),
+        (object_storage(backups_bucket=7), "topology.object_storage.backups_bucket must be a text, not a number."),
+        (object_storage(secret_key="s"), "topology.object_storage has an unknown key 'secret_key'"),
+        (object_storage(endpoint="fsn1.example"), "topology.object_storage.endpoint: 'fsn1.example' is no URL such as"),
+        (object_storage(endpoint="http://127.0.0.1"), "would send what is stored in the clear: use https."),
+        (object_storage(region="fsn 1"), "topology.object_storage.region: 'fsn 1' is no region such as fsn1."),
+        (object_storage(backups_bucket="Backups"), "object_storage.backups_bucket: 'Backups' is no bucket name: use 3"),
+        (object_storage(backups_bucket="example-uploads"), "uploads and backups share the bucket 'example-uploads'"),
         ({"environment": None}, "topology.environment is missing."),
         ({"environment": "Prod uction"}, "topology.environment: 'Prod uction' is no label"),
         ({"environment": "a" * 64}, "is no label"),
@@ -214,6 +237,13 @@ def test_mistakes_are_one_sentence_each(more: dict[str, Any], sentence: str) -> 
     with pytest.raises(TopologyError) as error:
         infrastructure(topology(**more))
     assert sentence in str(error.value)
+
+
+def test_object_storage_is_no_infrastructure_of_the_cloud() -> None:
+    """Its buckets are made by a module of their own; everything else stays as it is."""
+    assert parse(topology(**object_storage())).object_storage == ObjectStorage(**OBJECT_STORAGE)
+    assert parse(topology()).object_storage is None
+    assert infrastructure(topology(**object_storage())) == infrastructure(topology())
 
 
 def test_a_private_key_is_refused_and_not_repeated() -> None:
