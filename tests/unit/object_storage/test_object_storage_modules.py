@@ -2,40 +2,24 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Callable
 from typing import Any
 
 import pytest
 import yaml
-from ansible.module_utils.testing import patch_module_args
 from ansible_collections.bulwark.hetzner.plugins.doc_fragments import s3
 from ansible_collections.bulwark.hetzner.plugins.module_utils.object_storage.client import ARGUMENTS
 from ansible_collections.bulwark.hetzner.plugins.modules import s3_buckets, verify_object_storage
 
+from tests.modules import Run, runner
 from tests.unit.object_storage.conftest import KEYS
 from tests.unit.object_storage.edge import Answer, Asked, Edge, Store, refusal
 
 UPLOADS, BACKUPS = "bulwark-uploads", "bulwark-backups"
 
-Run = Callable[..., dict[str, Any]]
-
 
 @pytest.fixture
 def run(options: dict[str, Any], pauses: list[float], capsys: pytest.CaptureFixture[str]) -> Run:
-    """A module with these options; its result, which holds neither of the keys."""
-
-    def run(module: Any, check: bool = False, **more: Any) -> dict[str, Any]:
-        given = {name: value for name, value in {**options, **more}.items() if value is not None}
-        arguments = {**given, "_ansible_check_mode": check, "_ansible_diff": True}
-        with patch_module_args(arguments), pytest.raises(SystemExit):
-            module.main()
-        output = capsys.readouterr().out
-        assert not [key for key in KEYS.values() if key in output]
-        result: dict[str, Any] = json.loads(output)
-        return result
-
-    return run
+    return runner(capsys, options, KEYS.values())
 
 
 def make(run: Run, *names: str, check: bool = False, **more: Any) -> dict[str, Any]:
