@@ -14,7 +14,7 @@ description:
   - Gathers what M(bulwark.hetzner.verify_inside) and M(bulwark.hetzner.verify_outside) found for each host.
   - A host that was unreachable, where a module failed, or that took no part, appears with a failed check. None is left
     out.
-positional: _input, hostvars, examinations
+positional: _input, hostvars, examinations, of_some, database
 options:
   _input:
     description: Names of all hosts that should have been examined.
@@ -29,6 +29,18 @@ options:
     description: For each kind of examination its name in the report, and the variable its result is registered in.
     type: dict
     required: true
+  of_some:
+    description:
+      - The same for examinations that concern some hosts only. A task that was skipped is none; one that failed is a
+        failed check as in O(examinations).
+    type: dict
+    default: {}
+  database:
+    description:
+      - Variable that results of M(bulwark.hetzner.verify_database) are registered in. Exactly one member must be
+        primary, if all of them took part.
+    type: str
+    default: ""
 """
 
 EXAMPLES = r"""
@@ -49,15 +61,38 @@ _value:
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from ansible_collections.bulwark.hetzner.plugins.module_utils.verification.report import Report, build_report
+from ansible_collections.bulwark.hetzner.plugins.module_utils.verification.report import (
+    Report,
+    build_report,
+    one_primary,
+)
 
 
 def verification_report(
-    hosts: Sequence[str], hostvars: Mapping[str, Mapping[str, Any]], examinations: Mapping[str, str]
+    hosts: Sequence[str],
+    hostvars: Mapping[str, Mapping[str, Any]],
+    examinations: Mapping[str, str],
+    of_some: Mapping[str, str] | None = None,
+    database: str = "",
 ) -> Report:
-    return build_report(
-        {host: [(name, hostvars[host].get(variable, {})) for name, variable in examinations.items()] for host in hosts}
-    )
+    results = {
+        host: [
+            *((name, hostvars[host].get(variable, {})) for name, variable in examinations.items()),
+            *(
+                (name, hostvars[host][variable])
+                for name, variable in (of_some or {}).items()
+                if _ran(hostvars[host].get(variable))
+            ),
+        ]
+        for host in hosts
+    }
+    members = {host: hostvars[host].get(database, {}) for host in hosts} if database else {}
+    return build_report(results, one_primary(members))
+
+
+def _ran(result: Mapping[str, Any] | None) -> bool:
+    """Whether a task was meant for a host: one whose condition did not hold leaves a result that says so."""
+    return result is not None and not result.get("skipped")
 
 
 class FilterModule:

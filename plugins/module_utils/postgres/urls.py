@@ -22,7 +22,7 @@ WRITING, READING = "read-write", "prefer-standby"
 #: Without these a client waits minutes for a member that is gone: for its answer to a new connection (seconds for each
 #: member), to what was sent (milliseconds), and to nothing (seconds, and how many times).
 PATIENCE = {
-    "connect_timeout": 5,
+    "connect_timeout": 3,
     "tcp_user_timeout": 15000,
     "keepalives_idle": 10,
     "keepalives_interval": 5,

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import TypedDict
 
 #: Characters that are kept of what a program said, the last ones: the warning of a changed host key is a page long.
@@ -18,3 +19,12 @@ class Check(TypedDict):
     host: str
     ok: bool
     detail: str
+
+
+#: Whether something holds, and what was seen.
+Seen = tuple[bool, str]
+
+
+def named(host: str, results: Iterable[tuple[str, Seen]]) -> list[Check]:
+    """Results by their names as checks of a host."""
+    return [{"check": check, "host": host, "ok": ok, "detail": detail} for check, (ok, detail) in results]

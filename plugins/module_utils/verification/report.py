@@ -20,17 +20,35 @@ class Report(TypedDict):
     failures: list[str]
 
 
-def build_report(results: Mapping[str, Iterable[tuple[str, Mapping[str, Any]]]]) -> Report:
+def build_report(
+    results: Mapping[str, Iterable[tuple[str, Mapping[str, Any]]]], together: Iterable[Check] = ()
+) -> Report:
     """The report of what each host's examinations, by their name, returned to Ansible.
 
     An examination without checks, because the host was unreachable, the module failed or never ran, is a failed check.
+    ``together`` are checks that no host can make alone.
     """
     checks: list[Check] = []
     for host, examinations in sorted(results.items()):
         for examination, result in examinations:
             checks.extend(result["checks"] if "checks" in result else [_not_examined(host, examination, result)])
+    checks.extend(together)
     failures = [f"{check['host']}: {check['check']}" for check in checks if not check["ok"]]
     return {"ok": bool(checks) and not failures, "checks": checks, "lines": _table(checks), "failures": failures}
+
+
+def one_primary(results: Mapping[str, Mapping[str, Any]]) -> list[Check]:
+    """Whether exactly one of a database's members is primary, from what M(verify_database) returned for each host.
+
+    No check where not all members took part, since one that did not may be the primary.
+    """
+    roles = {host: str(result["role"]) for host, result in results.items() if "role" in result}
+    members = {str(name) for host in roles for name in results[host]["members"]}
+    if not members or not members <= results.keys():
+        return []
+    primaries = sorted(host for host, role in roles.items() if role == "primary")
+    seen = f"{' and '.join(primaries) or 'nobody'} of {', '.join(sorted(members))}"
+    return [{"check": "one primary", "host": "database", "ok": len(primaries) == 1, "detail": f"primary is {seen}"}]
 
 
 def _not_examined(host: str, examination: str, result: Mapping[str, Any]) -> Check:

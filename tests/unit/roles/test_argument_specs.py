@@ -10,6 +10,7 @@ ROLES = Path(__file__).parents[3] / "roles"
 # postgres_primary and postgres_replica have none of their own: theirs are the role's postgres.
 OWN = [
     "bastion_nat",
+    "database_client",
     "docker",
     "postgres",
     "private_route",

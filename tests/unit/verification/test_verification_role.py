@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import pwd
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -157,3 +158,68 @@ def test_flows_that_hold_leave_no_page_in_check_mode(home: Path) -> None:
     assert status == 0, output
     assert "unexpected openings: 0, wrongly closed: 0, not examined: 2" in " ".join(output.split())
     assert not (home / "reports").exists()
+
+
+#: What a server of the application says of its logins: they succeed, but for those that must not.
+LOGIN = """#!/bin/sh
+case "$*" in
+*sslmode=disable*) echo "FATAL:  no pg_hba.conf entry for host, no encryption" >&2; exit 2;;
+*PGPASSWORD=*) echo "FATAL:  password authentication failed for user" >&2; exit 2;;
+*_read\\ *) echo '{"user": "rails_app", "in_recovery": true, "address": "10.0.0.7", "tls": true}';;
+*) echo '{"user": "rails_app", "in_recovery": false, "address": "10.0.0.6", "tls": true}';;
+esac
+"""
+#: A container whose database does not answer.
+DOCKER = """#!/bin/sh
+cat >/dev/null
+echo "psql: error: the database system is starting up" >&2
+exit 2
+"""
+
+
+def program(home: Path, name: str, text: str) -> None:
+    (home / name).write_text(text)
+    (home / name).chmod(0o700)
+
+
+def test_logins_to_the_database_are_reported_beside_the_rest(home: Path) -> None:
+    program(home, "runuser", LOGIN)
+    account = pwd.getpwuid(os.getuid()).pw_name
+    login = {"account": account, "databases": ["rails_production"]}
+    status, output, checks = verify(home, "--limit", "here-01", "-e", json.dumps({"verify_database_login": login}))
+    assert status == 0, output
+    assert [check["check"] for check in checks if check["check"].startswith("database")] == [
+        "database for writing",
+        "database for reading",
+        "database without TLS",
+        "database by a wrong password",
+    ]
+
+
+def test_a_database_that_is_down_and_one_that_cannot_be_reached_fail(home: Path) -> None:
+    program(home, "docker", DOCKER)
+    members = [{"name": name, "address": "127.0.0.1"} for name in ("here-01", "away-01")]
+    database = {"verify_database": {"members": members, "major": 17}, "verify_timeout": 1}
+    status, _, checks = verify(home, "-e", json.dumps(database))
+    assert status != 0
+    found = {(check["host"], check["check"]): check for check in checks if "SSH" not in check["check"]}
+    assert not any(check["ok"] for key, check in found.items() if "database" in key[1])
+    assert "the database system is starting up" in found["here-01", "database"]["detail"]
+    assert "not examined" in found["away-01", "database"]["detail"]
+    assert found["database", "one primary"]["detail"] == "primary is nobody of away-01, here-01"
+
+
+def test_object_storage_out_of_reach_fails_without_showing_its_key(home: Path) -> None:
+    storage = {
+        "endpoint": "http://127.0.0.1:9",
+        "region": "fsn1",
+        "bucket": "uploads",
+        "access_key": "AK1",
+        "secret_key": "not-to-be-shown",
+    }
+    arguments = ["--limit", "here-01", "-vvv", "-e", f"@{home}/storage.json"]
+    (home / "storage.json").write_text(json.dumps({"verify_object_storage": storage}))
+    status, output, checks = verify(home, *arguments)
+    assert status != 0
+    assert [check["check"] for check in checks if not check["ok"]] == ["object storage"]
+    assert "not-to-be-shown" not in output
