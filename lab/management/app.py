@@ -11,6 +11,8 @@ from starlette.exceptions import HTTPException
 from lab.api.http import CREATED, NO_CONTENT, Answer, Call, Routes, http_exception, route
 from lab.errors import CloudError, invalid, invalid_field
 from lab.faults import Fault
+from lab.management import object_storage
+from lab.object_storage.availability import Availability
 from lab.operations.cloud import Cloud
 from lab.state.coding import Data, decode, encode
 from lab.state.resources import Conditions
@@ -128,10 +130,11 @@ ROUTES: Routes = {
 }
 
 
-def create_management_app(cloud: Cloud) -> Starlette:
-    """To be served by the event loop that serves the API of ``cloud``."""
+def create_management_app(cloud: Cloud, availability: Availability | None = None) -> Starlette:
+    """To be served by the event loop that serves the API of ``cloud``, and object storage if there is one."""
+    found = ROUTES if availability is None else {**ROUTES, **object_storage.routes(availability)}
     app = Starlette(
-        routes=[route(cloud, method, path, handler, PREFIX) for (method, path), handler in ROUTES.items()],
+        routes=[route(cloud, method, path, handler, PREFIX) for (method, path), handler in found.items()],
         exception_handlers={HTTPException: http_exception},
     )
     app.router.redirect_slashes = False

@@ -9,6 +9,7 @@ import pytest
 from lab.drivers.null import NullDriver
 from tests.lab.cloud_api import CHOSEN_DRIVER, CloudApi, Host, make_driver
 from tests.lab.cloud_api import cloud_api as serve
+from tests.lab.object_storage import Bucket, Served, serving
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Function]) -> None:
@@ -37,6 +38,24 @@ def cloud_api(host: Host) -> Iterator[CloudApi]:
     """For behaviour that holds with every driver."""
     with make_driver() as driver, serve(host, driver) as api:
         yield api
+
+
+@pytest.fixture(scope="session")
+def storage_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
+    with serving(tmp_path_factory.mktemp("object-storage")) as served:
+        yield served
+
+
+@pytest.fixture
+def storage(storage_server: Served) -> Iterator[Served]:
+    yield storage_server
+    storage_server.availability.mode = "ok"
+
+
+@pytest.fixture
+def bucket(storage: Served) -> Bucket:
+    """An empty one."""
+    return storage.make_bucket()
 
 
 @pytest.fixture
