@@ -22,6 +22,13 @@ MANAGEMENT_PORT = 8788
 #: The authority whose certificates the lab's servers trust as others trust the public ones.
 AUTHORITY = STATE / "authority"
 
+#: That authority with the machine's public ones, for programs of the administrator and of users.
+TRUSTED = STATE / "trusted.crt"
+
+#: The buckets of the object storage, and the pair of keys that opens them.
+OBJECTS = STATE / "objects"
+OBJECT_STORAGE_FILE = STATE / "object-storage.json"
+
 #: The API's state, from which a restarted process continues.
 CLOUD_FILE = STATE / "cloud.json"
 
@@ -32,6 +39,7 @@ ADMIN_ADDRESS = "198.51.100.10"
 USER_ADDRESS = "198.51.100.20"
 WHATISMYIP_ADDRESS = "198.51.100.80"
 REGISTRY_ADDRESS = "198.51.100.81"
+OBJECT_STORAGE_ADDRESS = "198.51.100.82"
 SERVER_ADDRESSES = ("198.51.100.100", "198.51.100.199")  # primary IPs, first and last
 SERVER_IPV6_RANGE = "2001:db8::/32"  # primary IPv6 networks, a /64 each (RFC 3849), given out from below
 ADMIN_IPV6 = "2001:db8:ffff:10::1"
@@ -42,6 +50,8 @@ PUBLIC_GATEWAY = "172.31.1.1"
 RESOLVERS = ("185.12.64.1", "185.12.64.2")
 WHATISMYIP_NAMES = ("ifconfig.me",)
 REGISTRY_NAMES = ("registry.bulwark.example",)
+OBJECT_STORAGE_NAME = "objects.bulwark.example"  # and each bucket's below it
+OBJECT_STORAGE_REGION = "lab"
 PUBLIC_MTU = 1500
 PRIVATE_MTU = 1450
 PUBLIC_INTERFACE = "eth0"
