@@ -21,9 +21,11 @@ from typing import Any
 from lab import engine, settings
 from lab.command import CommandError, end, run
 from lab.containers import build as containers
+from lab.containers import certificates
 from lab.drivers.docker import driver, volumes
 from lab.image import build
 from lab.net import dnsmasq, internet, namespaces, uplink
+from lab.object_storage import credentials
 
 Say = Callable[[str], None]
 
@@ -106,6 +108,7 @@ def up(say: Say, profile: str) -> None:
         say("starting the embedded cloud")
         _make_secrets()
         internet.up()
+    _make_trust()
     with _LOG.open("w") as log:
         process = subprocess.Popen(
             [sys.executable, "-m", "lab", "serve", "--profile", profile],
@@ -147,8 +150,19 @@ def _make_secrets() -> None:
     _TOKEN.write_text(secrets.token_hex(32))
     if not ADMIN_KEY.exists():
         run("ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", f"{settings.PREFIX}-lab", "-f", str(ADMIN_KEY))
+    _give_to_caller(settings.STATE, _SSH, _TOKEN, ADMIN_KEY, ADMIN_KEY.with_suffix(".pub"))
+
+
+def _make_trust() -> None:
+    """The keys of object storage, and the certificates by which programs know the services of the embedded internet."""
+    credentials.make(settings.OBJECT_STORAGE_FILE)
+    certificates.trust(settings.TRUSTED)
+    _give_to_caller(settings.OBJECT_STORAGE_FILE, settings.TRUSTED)
+
+
+def _give_to_caller(*paths: Path) -> None:
     caller, group = int(os.environ.get("SUDO_UID", "0")), int(os.environ.get("SUDO_GID", "0"))
-    for path in (settings.STATE, _SSH, _TOKEN, ADMIN_KEY, ADMIN_KEY.with_suffix(".pub")):
+    for path in paths:
         os.chown(path, caller, group)
 
 
@@ -173,7 +187,8 @@ def clean(say: Say) -> None:
     internet.down()
     for namespace in namespaces.listed(f"{settings.PREFIX}-net-"):
         namespaces.delete(namespace)
-    for leftover in (settings.STATE / "dnsmasq", settings.STATE / "volumes", settings.AUTHORITY, _SSH):
+    folders = (settings.STATE / "dnsmasq", settings.STATE / "volumes", settings.AUTHORITY, settings.OBJECTS, _SSH)
+    for leftover in folders:
         shutil.rmtree(leftover, ignore_errors=True)
 
 

@@ -15,6 +15,7 @@ from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse
 from starlette.routing import Route
+from starlette.types import ASGIApp
 
 from lab import settings
 from lab.actions import Profile
@@ -27,10 +28,16 @@ from lab.containers.registry import create_registry
 from lab.drivers.docker.driver import DockerDriver
 from lab.management.app import create_management_app
 from lab.net import internet, namespaces
+from lab.object_storage import credentials
+from lab.object_storage.app import ObjectStorage
+from lab.object_storage.availability import Availability
+from lab.object_storage.store import Store
 from lab.operations.cloud import Cloud
 from lab.state.storage import StateFile
 
 PID_FILE = settings.STATE / "serve.pid"
+
+_FAREWELL_SECONDS = 2
 
 
 def _listen(address: str, port: int) -> socket.socket:
@@ -59,7 +66,7 @@ class _Server(uvicorn.Server):
         yield
 
 
-def _server(app: Starlette, certificate: Path | None = None, key: Path | None = None) -> _Server:
+def _server(app: ASGIApp, certificate: Path | None = None, key: Path | None = None) -> _Server:
     """A server of HTTP, or with a certificate of HTTPS."""
     config = uvicorn.Config(
         app,
@@ -69,6 +76,8 @@ def _server(app: Starlette, certificate: Path | None = None, key: Path | None = 
         proxy_headers=False,
         ssl_certfile=certificate,
         ssl_keyfile=key,
+        # A client that keeps a connection for later does not see it end, and TLS would wait for its farewell.
+        timeout_graceful_shutdown=_FAREWELL_SECONDS if certificate else None,
     )
     return _Server(config)
 
@@ -82,6 +91,16 @@ def _cloud(token: str, profile: Profile) -> Cloud:
         ) from error
 
 
+def _object_storage(availability: Availability) -> ObjectStorage:
+    return ObjectStorage(
+        Store(settings.OBJECTS),
+        credentials.read(settings.OBJECT_STORAGE_FILE),
+        settings.OBJECT_STORAGE_NAME,
+        settings.OBJECT_STORAGE_REGION,
+        availability,
+    )
+
+
 async def _run(token: str, profile: Profile) -> None:
     cloud = _cloud(token, profile)
     echo = Starlette(routes=[Route("/{path:path}", _what_is_my_address)])
@@ -92,11 +111,15 @@ async def _run(token: str, profile: Profile) -> None:
     ]
     echo_sockets = [namespaces.inside(internet.NAME, lambda: _listen(settings.WHATISMYIP_ADDRESS, 80))]
     registry_sockets = [namespaces.inside(internet.NAME, lambda: _listen(settings.REGISTRY_ADDRESS, 443))]
+    object_sockets = [namespaces.inside(internet.NAME, lambda: _listen(settings.OBJECT_STORAGE_ADDRESS, 443))]
+    object_names = (settings.OBJECT_STORAGE_NAME, f"*.{settings.OBJECT_STORAGE_NAME}")
+    availability = Availability()
     servers = [
         (_server(create_app(cloud)), api_sockets),
-        (_server(create_management_app(cloud)), [_listen(settings.API_HOST, settings.MANAGEMENT_PORT)]),
+        (_server(create_management_app(cloud, availability)), [_listen(settings.API_HOST, settings.MANAGEMENT_PORT)]),
         (_server(echo), echo_sockets),
         (_server(create_registry(STORE), *certificates.issue(settings.REGISTRY_NAMES)), registry_sockets),
+        (_server(_object_storage(availability), *certificates.issue(object_names)), object_sockets),
     ]
 
     def stop() -> None:

@@ -25,25 +25,42 @@ _KEY = settings.AUTHORITY / "ca.key"
 _VALID = timedelta(days=365)
 
 
-def issue(names: Sequence[str], folder: Path = settings.AUTHORITY) -> tuple[Path, Path]:
-    """A certificate for these names and its key, in PEM, signed by the lab's authority; both are made when missing."""
+_PUBLIC_AUTHORITIES = Path("/etc/ssl/certs/ca-certificates.crt")
+
+
+def authority(folder: Path = settings.AUTHORITY) -> tuple[Path, Path]:
+    """The authority's certificate and key, made when missing; certificates of an earlier one go then."""
     ca_file, ca_key_file = folder / CERTIFICATE.name, folder / _KEY.name
-    certificate_file, key_file = folder / f"{names[0]}.crt", folder / f"{names[0]}.key"
-    # Keys are written first, so that whoever has a certificate has its key.
     if not ca_file.exists():
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        for stale in folder.glob("*.crt"):
+            stale.unlink()
         key = ec.generate_private_key(ec.SECP256R1())
+        # Keys are written first, so that whoever has a certificate has its key.
         _write(ca_key_file, _pem(key))
         _write(ca_file, _certify("Embedded cloud, for tests only", key, key, None, []))
-        certificate_file.unlink(missing_ok=True)
+    return ca_file, ca_key_file
+
+
+def trust(target: Path, folder: Path = settings.AUTHORITY, public: Path = _PUBLIC_AUTHORITIES) -> None:
+    """Write what a program on the embedded internet should trust: the public authorities, if any, and the lab's."""
+    bundle = public.read_bytes() if public.exists() else b""
+    _write(target, bundle + authority(folder)[0].read_bytes())
+    target.chmod(0o644)
+
+
+def issue(names: Sequence[str], folder: Path = settings.AUTHORITY) -> tuple[Path, Path]:
+    """A certificate for these names and its key, in PEM, signed by the lab's authority; both are made when missing."""
+    ca_file, ca_key_file = authority(folder)
+    certificate_file, key_file = folder / f"{names[0]}.crt", folder / f"{names[0]}.key"
     if not certificate_file.exists():
-        authority = x509.load_pem_x509_certificate(ca_file.read_bytes())
-        authority_key = serialization.load_pem_private_key(ca_key_file.read_bytes(), password=None)
-        if not isinstance(authority_key, ec.EllipticCurvePrivateKey):
+        signer = x509.load_pem_x509_certificate(ca_file.read_bytes())
+        signer_key = serialization.load_pem_private_key(ca_key_file.read_bytes(), password=None)
+        if not isinstance(signer_key, ec.EllipticCurvePrivateKey):
             raise ValueError(f"{ca_key_file} is not the key that was written there")
         key = ec.generate_private_key(ec.SECP256R1())
         _write(key_file, _pem(key))
-        _write(certificate_file, _certify(names[0], key, authority_key, authority, names))
+        _write(certificate_file, _certify(names[0], key, signer_key, signer, names))
     return certificate_file, key_file
 
 

@@ -44,7 +44,7 @@ def up() -> None:
         ],
     )
     uplink.connect(uplink.INTERNET)
-    services = (settings.WHATISMYIP_ADDRESS, settings.REGISTRY_ADDRESS)
+    services = (settings.WHATISMYIP_ADDRESS, settings.REGISTRY_ADDRESS, settings.OBJECT_STORAGE_ADDRESS)
     own = [settings.PUBLIC_GATEWAY, *settings.RESOLVERS, *services]
     namespaces.configure(
         NAME,
@@ -74,6 +74,7 @@ def _resolve() -> None:
             f"server={uplink.INTERNET.machine_address}",
             *(f"address=/{name}/{settings.WHATISMYIP_ADDRESS}" for name in settings.WHATISMYIP_NAMES),
             *(f"address=/{name}/{settings.REGISTRY_ADDRESS}" for name in settings.REGISTRY_NAMES),
+            f"address=/{settings.OBJECT_STORAGE_NAME}/{settings.OBJECT_STORAGE_ADDRESS}",
         ],
         namespace=NAME,
     )

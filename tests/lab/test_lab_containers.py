@@ -268,3 +268,22 @@ def test_certificates_are_kept_and_follow_a_new_authority(tmp_path: Path) -> Non
     (tmp_path / "ca.crt").unlink()
     certificates.issue(["registry.lab.example"], tmp_path)
     assert certificate.read_bytes() != first
+
+
+def test_a_new_authority_leaves_no_certificate_of_the_old_one(tmp_path: Path) -> None:
+    other, _ = certificates.issue(["other.lab.example"], tmp_path)
+    (tmp_path / "ca.crt").unlink()
+    certificates.issue(["registry.lab.example"], tmp_path)
+    assert not other.exists()
+
+
+def test_programs_are_told_to_trust_the_public_authorities_and_the_labs(tmp_path: Path) -> None:
+    public = tmp_path / "public.crt"
+    certificates.trust(tmp_path / "trusted.crt", tmp_path / "ours", public)
+    ours = (tmp_path / "ours" / "ca.crt").read_bytes()
+    assert (tmp_path / "trusted.crt").read_bytes() == ours
+    public.write_bytes((certificates.authority(tmp_path / "public")[0]).read_bytes())
+    certificates.trust(tmp_path / "trusted.crt", tmp_path / "ours", public)
+    trusted = x509.load_pem_x509_certificates((tmp_path / "trusted.crt").read_bytes())
+    assert trusted == [x509.load_pem_x509_certificate(pem) for pem in (public.read_bytes(), ours)]
+    assert (tmp_path / "trusted.crt").stat().st_mode & 0o777 == 0o644
