@@ -75,6 +75,8 @@ def _resolve() -> None:
             *(f"address=/{name}/{settings.WHATISMYIP_ADDRESS}" for name in settings.WHATISMYIP_NAMES),
             *(f"address=/{name}/{settings.REGISTRY_ADDRESS}" for name in settings.REGISTRY_NAMES),
             f"address=/{settings.OBJECT_STORAGE_NAME}/{settings.OBJECT_STORAGE_ADDRESS}",
+            # It has no IPv6 address; without this, dnsmasq asks the machine's resolvers for one.
+            f"local=/{settings.OBJECT_STORAGE_NAME}/",
         ],
         namespace=NAME,
     )
