@@ -53,3 +53,17 @@ def test_host_that_took_no_part_is_a_failed_check() -> None:
 def test_nothing_checked_does_not_hold() -> None:
     assert not build_report({})["ok"]
     assert not build_report({"app-01": [("seen from inside", {"checks": []})]})["ok"]
+
+
+def test_examinations_of_some_hosts_are_missed_on_no_other() -> None:
+    everybody = {"inside": {"checks": []}, "outside": {"checks": []}}
+    hostvars = {
+        "app-01": everybody | {"database": {"skipped": True, "changed": False}},
+        "db-primary": everybody | {"database": {"checks": [check("db-primary", name="database")]}},
+        "db-replica": everybody | {"database": {"failed": True, "msg": "No such container"}},
+    }
+    report = verification_report(list(hostvars), hostvars, EXAMINATIONS, {"database": "database"}, "database")
+    assert [(found["host"], found["check"], found["ok"]) for found in report["checks"]] == [
+        ("db-primary", "database", True),
+        ("db-replica", "database", False),
+    ]
