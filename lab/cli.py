@@ -83,6 +83,7 @@ def environment() -> None:
         "HCLOUD_ENDPOINT": settings.API_URL,
         "BULWARK_LAB_PUBLIC_KEY": public_key,
         "ANSIBLE_PRIVATE_KEY_FILE": str(lifecycle.ADMIN_KEY),
+        "BULWARK_LAB_POSTGRES_VERSION": containers.version("postgres"),
     }.items():
         print(f"export {name}='{value}'")
 

@@ -61,4 +61,4 @@ PRIVATE_INTERFACE = "enp7s0"
 UPLINK_PORTS = (80, 443)
 
 #: Container images that ``up`` makes, by their names in ``lab.containers.recipes``, so that servers can pull them.
-CONTAINER_IMAGES: tuple[str, ...] = ()
+CONTAINER_IMAGES: tuple[str, ...] = ("postgres",)

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import importlib.util
 import os
 import subprocess
 import sys
 from pathlib import Path
+from types import ModuleType
 
 ROOT = Path(__file__).parent.parent
 
@@ -38,3 +40,15 @@ def ansible_environment(**more: str) -> dict[str, str]:
         "ANSIBLE_NOCOLOR": "1",
         **more,
     }
+
+
+def load(path: str) -> ModuleType:
+    """A program of a role, as a module."""
+    file = ROOT / path
+    spec = importlib.util.spec_from_file_location(f"bulwark_{file.stem}_{abs(hash(path))}", file)
+    assert spec
+    assert spec.loader
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = module  # where its dataclasses look for themselves
+    spec.loader.exec_module(module)
+    return module

@@ -77,6 +77,12 @@ def archive(repository: str, say: Say) -> tuple[Image, Path]:
         return image, STORE.archive(image)
 
 
+def version(repository: str) -> str:
+    """Which version of an image there is, as its first tag says; empty while it has not been made."""
+    image = STORE.image(repository)
+    return image.tags[0] if image else ""
+
+
 def _recipe(repository: str) -> Recipe:
     if repository not in RECIPES:
         raise CommandError(f"no recipe for an image called {repository}; there are {', '.join(sorted(RECIPES))}")

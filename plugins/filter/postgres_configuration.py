@@ -49,6 +49,10 @@ options:
     description: Whether a commit waits until a second member has it.
     type: bool
     default: false
+  archive:
+    description: Whether WAL goes to object storage, by pgBackRest.
+    type: bool
+    default: false
 """
 
 EXAMPLES = r"""
@@ -87,10 +91,21 @@ def _filter(
     cores: int,
     hba: Sequence[Mapping[str, Any]],
     synchronous: bool = False,
+    archive: bool = False,
 ) -> Configuration:
     try:
         return configuration(
-            Declared(member, members, int(major), int(memory_mb), int(cores), overrides, hba, bool(synchronous))
+            Declared(
+                member,
+                members,
+                int(major),
+                int(memory_mb),
+                int(cores),
+                overrides,
+                hba,
+                bool(synchronous),
+                bool(archive),
+            )
         )
     except (HbaError, MembersError, SettingsError) as error:
         raise AnsibleFilterError(str(error)) from error

@@ -46,6 +46,10 @@ options:
     description: Name of this member's replication slot.
     type: str
     default: ""
+  backup:
+    description: Whether backups are kept, in which case a new database is only made while there are none.
+    type: bool
+    default: false
   image:
     description: Image of PostgreSQL.
     type: str
@@ -81,6 +85,7 @@ SPEC = {
     "addresses": {"type": "list", "elements": "str", "default": []},
     "conninfo": {"type": "str", "default": ""},
     "slot": {"type": "str", "default": ""},
+    "backup": {"type": "bool", "default": False},
     "image": {"type": "str", "required": True},
     "major": {"type": "int", "required": True},
 }
@@ -97,6 +102,8 @@ def main() -> None:
             raise PostgresError(f"/var/lib/postgresql holds {what}: it stays as it is.")
         if data == "none" and options["origin"] == "initdb":
             bootstrap.may_create(options["member"], options["others"])
+            if options["backup"]:
+                bootstrap.must_be_unused(postgres)
             if not module.check_mode:
                 bootstrap.create(postgres, major)
         elif data == "none" and not module.check_mode:

@@ -41,6 +41,19 @@ options:
         C(/etc/bulwark/postgres/pgpass), which only the server's user reads, and are never shown.
     type: dict
     default: {}
+  backup:
+    description:
+      - Where backups and WAL go, as the role's C(postgres_backup). pgBackRest's configuration, with its secrets, is
+        written
+        to C(/etc/bulwark/postgres/pgbackrest.conf), which only the server's user reads, and is never shown. Empty
+        removes it.
+    type: dict
+    default: {}
+  absent:
+    description: Absolute paths of files that must not be there.
+    type: list
+    elements: str
+    default: []
   folders:
     description: Absolute paths of folders that must be there.
     type: list
@@ -75,13 +88,21 @@ paths:
   elements: str
 """
 
+import os
 from collections.abc import Sequence
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.bulwark.hetzner.plugins.module_utils import config_files
 from ansible_collections.bulwark.hetzner.plugins.module_utils.config_files import Entry, RefusedError
+from ansible_collections.bulwark.hetzner.plugins.module_utils.postgres import repository
 from ansible_collections.bulwark.hetzner.plugins.module_utils.postgres.configuration import pgpass
-from ansible_collections.bulwark.hetzner.plugins.module_utils.postgres.container import FOLDER, USER, image
+from ansible_collections.bulwark.hetzner.plugins.module_utils.postgres.container import (
+    DATA,
+    FOLDER,
+    USER,
+    PostgresError,
+    image,
+)
 from ansible_collections.bulwark.hetzner.plugins.module_utils.postgres.running import runner
 
 FILE = {
@@ -92,12 +113,20 @@ FILE = {
 SPEC = {
     "files": {"type": "list", "elements": "dict", "required": True, "options": FILE},
     "passwords": {"type": "dict", "default": {}, "no_log": True},
+    "backup": {"type": "dict", "default": {}, "no_log": True},
+    "absent": {"type": "list", "elements": "str", "default": []},
     "folders": {"type": "list", "elements": "str", "default": []},
     "image": {"type": "str", "required": True},
     "major": {"type": "int", "required": True},
 }
 # Reads the whole file, prints one setting, and starts nothing.
 CHECK = 'exec postgres -C max_connections -D /tmp -c config_file="$1"'
+
+
+def _volume_bytes() -> int:
+    """Size of the file system that the data lies on, or will."""
+    found = os.statvfs(DATA if os.path.isdir(DATA) else "/var/lib")
+    return found.f_blocks * found.f_frsize
 
 
 def main() -> None:
@@ -115,11 +144,18 @@ def main() -> None:
         entries.append(Entry(file["path"], file["content"], int(file["mode"], 8), 0, 0, validate=words))
     secret = pgpass(module.params["passwords"])
     entries.append(Entry(f"{FOLDER}/pgpass", secret, 0o400, USER, USER, secret=True))
+    absent = list(module.params["absent"])
     try:
-        changes = config_files.plan(entries, [], {entry.path: config_files.read(entry.path) for entry in entries})
+        if module.params["backup"]:
+            content = repository.document(module.params["backup"], module.params["major"], _volume_bytes())
+            entries.append(Entry(repository.CONFIG, content, 0o400, USER, USER, secret=True))
+        else:
+            absent.append(repository.CONFIG)
+        paths = [*(entry.path for entry in entries), *absent]
+        changes = config_files.plan(entries, absent, {path: config_files.read(path) for path in paths})
         if not module.check_mode:
             config_files.apply(changes, check)
-    except (RefusedError, OSError) as error:
+    except (PostgresError, RefusedError, OSError) as error:
         module.fail_json(msg=str(error))
     module.exit_json(changed=bool(changes), paths=[change.path for change in changes], diff=config_files.diff(changes))
 

@@ -21,6 +21,12 @@ options:
     description: How long the server may take to start or reload.
     type: int
     default: 120
+  timers:
+    description: >-
+      Names of timers that belong to the server, such as those of its backups. They are enabled and started with it.
+    type: list
+    elements: str
+    default: []
 """
 
 EXAMPLES = r"""
@@ -49,10 +55,15 @@ from ansible_collections.bulwark.hetzner.plugins.module_utils.postgres.service i
 
 
 def main() -> None:
-    spec = {"seconds": {"type": "int", "default": 120}}
+    spec = {
+        "seconds": {"type": "int", "default": 120},
+        "timers": {"type": "list", "elements": "str", "default": []},
+    }
     module = AnsibleModule(argument_spec=spec, supports_check_mode=True)
     try:
-        steps, held = Service(runner(module), module.params["seconds"]).settle(module.check_mode)
+        steps, held = Service(runner(module), module.params["seconds"], module.params["timers"]).settle(
+            module.check_mode
+        )
     except (PostgresError, OSError) as error:
         module.fail_json(msg=str(error))
     if held:

@@ -16,13 +16,15 @@ extends_documentation_fragment:
   - bulwark.hetzner.hcloud.attributes
 options:
   image:
-    description: Image of PostgreSQL. Only used for a database that does not run.
+    description: >-
+      Image of PostgreSQL, only used for a database that does not run. Empty takes what the role has set up, here and
+      for O(major).
     type: str
-    required: true
+    default: ""
   major:
     description: Major version that the database should have.
     type: int
-    required: true
+    default: 0
 """
 
 EXAMPLES = r"""
@@ -48,19 +50,19 @@ state:
 """
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.bulwark.hetzner.plugins.module_utils.postgres.container import PostgresError, image
+from ansible_collections.bulwark.hetzner.plugins.module_utils.postgres.container import PostgresError, deployed, image
 from ansible_collections.bulwark.hetzner.plugins.module_utils.postgres.running import runner
 from ansible_collections.bulwark.hetzner.plugins.module_utils.postgres.state import read
 
-SPEC = {"image": {"type": "str", "required": True}, "major": {"type": "int", "required": True}}
+SPEC = {"image": {"type": "str", "default": ""}, "major": {"type": "int", "default": 0}}
 
 
 def main() -> None:
     module = AnsibleModule(argument_spec=SPEC, supports_check_mode=True)
     run = runner(module)
-    major = module.params["major"]
+    name, major = module.params["image"], module.params["major"]
     try:
-        state = read(run, image(run, module.params["image"], major), major)
+        state = read(run, *((image(run, name, major), major) if name else deployed(run)))
     except (PostgresError, OSError) as error:
         module.fail_json(msg=str(error))
     module.exit_json(changed=False, state=state)

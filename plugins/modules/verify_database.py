@@ -45,9 +45,9 @@ options:
     elements: dict
     required: true
   major:
-    description: Major version that PostgreSQL should have.
+    description: Major version that PostgreSQL should have; 0 if that is not to be looked at.
     type: int
-    required: true
+    default: 0
   users:
     description: Who can log in, beside the superuser through the local socket.
     type: list
@@ -119,7 +119,7 @@ SPEC = {
     "host": {"type": "str", "required": True},
     "member": {"type": "str", "required": True},
     "members": {"type": "list", "elements": "dict", "required": True},
-    "major": {"type": "int", "required": True},
+    "major": {"type": "int", "default": 0},
     "users": {"type": "list", "elements": "str", "default": ["metrics", "rails_app", "replicator", "rewind"]},
     "databases": {"type": "dict", "default": {}},
     "token": {"type": "str", "no_log": False},

@@ -6,6 +6,7 @@ import io
 import json
 import tarfile
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
@@ -76,7 +77,8 @@ def test_a_private_server_has_nothing_to_configure(public: PublicNic | None) -> 
     assert network_config(replace(MACHINE, public=public)) == {"config": "disabled"}
 
 
-def test_the_archive_keeps_the_seed_to_root() -> None:
+def test_the_archive_keeps_the_seed_to_root(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(seed.certificates, "CERTIFICATE", tmp_path / "none")
     with tarfile.open(fileobj=io.BytesIO(seed.archive(MACHINE))) as tar:
         modes = {entry.name: entry.mode for entry in tar.getmembers()}
         hostname = tar.extractfile("etc/hostname")
@@ -89,3 +91,14 @@ def test_the_archive_keeps_the_seed_to_root() -> None:
         "etc/hostname": 0o644,
         "etc/hosts": 0o644,
     }
+
+
+def test_a_server_learns_whom_the_embedded_internet_trusts(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    authority = tmp_path / "ca.crt"
+    authority.write_text("an authority\n")
+    monkeypatch.setattr(seed.certificates, "CERTIFICATE", authority)
+    with tarfile.open(fileobj=io.BytesIO(seed.archive(MACHINE))) as tar:
+        for place in ("usr/local/share/ca-certificates/lab.crt", "etc/docker/certs.d/registry.bulwark.example/ca.crt"):
+            file = tar.extractfile(place)
+            assert file is not None
+            assert file.read() == b"an authority\n"

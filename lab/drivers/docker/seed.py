@@ -1,4 +1,4 @@
-"""What cloud-init finds at a server's first boot: the files of its NoCloud source. Pure."""
+"""What a server finds at its first boot: the files of cloud-init's NoCloud source, and whom to trust."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import tarfile
 from typing import Any
 
 from lab import settings
+from lab.containers import certificates
 from lab.drivers.base import Machine
 
 FOLDER = "var/lib/cloud/seed/nocloud"
@@ -50,9 +51,20 @@ def _network(machine: Machine) -> dict[str, Any]:
     return {"version": 2, "ethernets": {settings.PUBLIC_INTERFACE: interface}}
 
 
+def trust() -> dict[str, str]:
+    """The lab's authority where a server, and its Docker for the registry, look for whom to trust."""
+    if not certificates.CERTIFICATE.exists():
+        return {}
+    authority = certificates.CERTIFICATE.read_text()
+    # The first boot adds it to those that the image brings along.
+    places = ["usr/local/share/ca-certificates/lab.crt"]
+    places += [f"etc/docker/certs.d/{name}/ca.crt" for name in settings.REGISTRY_NAMES]
+    return dict.fromkeys(places, authority)
+
+
 def archive(machine: Machine) -> bytes:
     """The seed as a tar archive to unpack at /, with the name by which the system knows itself."""
-    contents = {f"{FOLDER}/{name}": text for name, text in files(machine).items()}
+    contents = {f"{FOLDER}/{name}": text for name, text in files(machine).items()} | trust()
     contents["etc/hostname"] = f"{machine.name}\n"
     contents["etc/hosts"] = f"127.0.0.1 localhost\n127.0.1.1 {machine.name}\n::1 localhost ip6-localhost\n"
     buffer = io.BytesIO()

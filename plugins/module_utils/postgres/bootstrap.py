@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from . import repository
 from .container import DATA, USER, Image, PostgresError, data_directory
 from .state import APPROVAL, PARTIAL
 
@@ -61,6 +62,24 @@ def create(image: Image, major: int) -> None:
     with open(APPROVAL, "w", encoding="utf-8"):
         pass
     settle(partial, data_directory(major))
+
+
+def must_be_unused(image: Image) -> None:
+    """Raises PostgresError when the object storage holds backups, or cannot be asked: then no new database is made."""
+    words = repository.command("info", "--output=json")
+    code, out, error = image.program(*words, network=True)
+    if code != 0:
+        raise PostgresError(
+            f"Backups could not be looked for, so no new database is made: {repository.told(error or out)}"
+        )
+    found = repository.read(out)
+    if found.exists:
+        last = f", the newest from {found.backups[-1]}" if found.backups else ""
+        raise PostgresError(
+            f"No member holds a database, but the object storage holds {len(found.backups)} backups of one{last}: "
+            "bring it back with playbooks/restore.yml. For a new, empty database name another bucket or "
+            "postgres_backup.path."
+        )
 
 
 def copy(image: Image, major: int, source: Source) -> None:

@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypedDict
 
-from . import hba, settings
+from . import hba, repository, settings
 from .container import FOLDER
 from .objects import slot
 
@@ -47,6 +47,7 @@ class Declared:
     overrides: Mapping[str, settings.Value]
     lines: Sequence[Mapping[str, Any]]
     synchronous: bool
+    archive: bool = False
 
 
 def configuration(declared: Declared) -> Configuration:
@@ -60,6 +61,7 @@ def configuration(declared: Declared) -> Configuration:
         raise MembersError("postgres_synchronous needs a second member: without one every commit would wait for ever.")
     values = settings.settings(settings.Server(declared.memory, declared.cores), declared.overrides)
     values |= _fixed(declared.member, declared.major)
+    values |= repository.archive_settings() if declared.archive else {"archive_mode": "off"}
     if names:
         addresses = ",".join(peer["address"] for peer in peers)
         values["primary_conninfo"] = f"host={addresses} {CONNINFO} target_session_attrs=read-write"

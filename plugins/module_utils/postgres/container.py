@@ -20,6 +20,8 @@ USER = 999
 #: What the container and the host both call by the same names.
 FOLDER = "/etc/bulwark/postgres"
 DATA = "/var/lib/postgresql"
+#: The data, the configuration, and whom the host trusts.
+MOUNTS = (f"{DATA}:{DATA}", f"{FOLDER}:{FOLDER}:ro", "/etc/ssl/certs:/etc/ssl/certs:ro")
 
 # What is sent may hold a verifier: never in the server's log, not even when a statement fails or takes long.
 _QUIET = "-c log_statement=none -c log_min_duration_statement=-1 -c log_min_error_statement=panic -c log_duration=off"
@@ -37,9 +39,10 @@ class Runner(Protocol):
 
 @dataclass(frozen=True)
 class Server:
-    """The container that runs, under its one name."""
+    """The container that runs, under its name."""
 
     run: Runner
+    name: str = NAME
 
     def sql(self, script: str, database: str = "postgres") -> str:
         """What a script prints. It goes through standard input: no secret in it shows in a list of processes."""
@@ -56,10 +59,14 @@ class Server:
         """Whether the server takes connections."""
         return self._psql("SELECT 1;", "postgres")[0] == 0
 
+    def program(self, *words: str) -> tuple[int, str, str]:
+        """Run another of the container's programs, as the server's user."""
+        return self.run(["docker", "exec", "--user", f"{USER}:{USER}", self.name, *words])
+
     def _psql(self, script: str, database: str) -> tuple[int, str, str]:
         psql = ["psql", "-X", "-q", "-A", "-t", "-v", "ON_ERROR_STOP=1", "-U", "postgres", "-d", database, "-f", "-"]
         return self.run(
-            ["docker", "exec", "-i", "--user", f"{USER}:{USER}", "--env", f"PGOPTIONS={_QUIET}", NAME, *psql],
+            ["docker", "exec", "-i", "--user", f"{USER}:{USER}", "--env", f"PGOPTIONS={_QUIET}", self.name, *psql],
             feed=script,
         )
 
@@ -76,7 +83,7 @@ class Image:
         """Run one program with the data and the configuration where the server has them, as the server's user."""
         options = ["--rm", "--user", f"{USER}:{USER}", "--network", "host" if network else "none", "--cap-drop", "ALL"]
         options += [word for path in self.tmpfs for word in ("--tmpfs", path)]
-        options += ["--volume", f"{DATA}:{DATA}", "--volume", f"{FOLDER}:{FOLDER}:ro"]
+        options += [word for mount in MOUNTS for word in ("--volume", mount)]
         return self.run(["docker", "run", *options, "--entrypoint", words[0], self.name, *words[1:]])
 
     def must(self, doing: str, *words: str, network: bool = False) -> str:
@@ -90,6 +97,20 @@ class Image:
 def image(run: Runner, name: str, major: int) -> Image:
     """The image of a major version. Up to 17 it declares a volume of its own below the data, which nothing needs."""
     return Image(run, name, ("/var/lib/postgresql/data",) if major < 18 else ())
+
+
+def deployed(run: Runner) -> tuple[Image, int]:
+    """The image that this member's server runs in, and its major version, as the role has left them.
+
+    Raises PostgresError on a host that the role has not been applied to.
+    """
+    try:
+        with open(f"{FOLDER}/members.json", encoding="utf-8") as file:
+            found = json.load(file)
+    except FileNotFoundError:
+        raise PostgresError("This server has not been set up as a database yet: run playbooks/site.yml.") from None
+    major = int(str(found["pgdata"]).split("/")[-2])
+    return image(run, str(found["image"]), major), major
 
 
 def data_directory(major: int) -> str:

@@ -41,7 +41,7 @@ class Seen:
     """What is there. Times in seconds since the epoch; ``server`` is what PostgreSQL answers, None when it does not."""
 
     unit_read: bool  # whether systemd has read the unit's file
-    unit_enabled: bool
+    unit_enabled: bool  # and its timers, which run
     unit_active: bool
     container_current: bool  # whether the container is the one the compose file describes
     running: bool
@@ -65,7 +65,7 @@ def decide(seen: Seen) -> Step | None:
     if not seen.unit_read:
         return Step("read-unit", "systemd has not read the unit")
     if not seen.unit_enabled:
-        return Step("enable", "it would not start at the next boot")
+        return Step("enable", "it, or a timer of it, would not start at the next boot")
     if not seen.unit_active or not seen.running:
         return Step("start", "it does not run")
     if not seen.container_current:
@@ -85,13 +85,16 @@ def decide(seen: Seen) -> Step | None:
     return None
 
 
-def look(run: Runner) -> Seen:
-    """What is there."""
+def look(run: Runner, timers: Sequence[str] = ()) -> Seen:
+    """What is there. ``timers`` are units that belong to the server, such as those of its backups."""
     code, out, _ = run(["docker", "inspect", "--format", _INSPECT, NAME])
     running, present = [*out.split(), "", ""][:2] if code == 0 else ("", "")
     wanted = run(["docker", "compose", "--file", f"{FOLDER}/compose.yml", "config", "--hash", "postgres"])[1].split()
-    show = run(["systemctl", "show", "--property=ActiveState,NeedDaemonReload,LoadState,UnitFileState", UNIT])[1]
-    unit = dict(line.partition("=")[::2] for line in show.splitlines())
+    properties = "--property=ActiveState,NeedDaemonReload,LoadState,UnitFileState"
+    show = run(["systemctl", "show", properties, UNIT, *timers])[1]
+    # One block for each unit, in the order asked for.
+    units = [dict(line.partition("=")[::2] for line in block.splitlines()) for block in show.strip().split("\n\n")]
+    unit = units[0]
     server = None
     if running == "true":
         try:
@@ -99,8 +102,9 @@ def look(run: Runner) -> Seen:
         except PostgresError:
             server = None
     return Seen(
-        unit_read=unit.get("LoadState") == "loaded" and unit.get("NeedDaemonReload") == "no",
-        unit_enabled=unit.get("UnitFileState") == "enabled",
+        unit_read=all(entry.get("LoadState") == "loaded" and entry.get("NeedDaemonReload") == "no" for entry in units),
+        unit_enabled=all(entry.get("UnitFileState") == "enabled" for entry in units)
+        and all(entry.get("ActiveState") == "active" for entry in units[1:]),
         unit_active=unit.get("ActiveState") == "active",
         container_current=bool(wanted) and wanted[-1] == present,
         running=running == "true",
@@ -123,6 +127,7 @@ class Service:
 
     run: Runner
     seconds: int
+    timers: Sequence[str] = ()
     pause: Callable[[float], None] = time.sleep
 
     def settle(self, check_mode: bool) -> tuple[list[Step], str]:
@@ -132,7 +137,7 @@ class Service:
         """
         steps: list[Step] = []
         for _ in range(MOST_STEPS):
-            step = decide(look(self.run))
+            step = decide(look(self.run, self.timers))
             if step is None:
                 return steps, ""
             if step.kind == "start":
@@ -152,7 +157,9 @@ class Service:
         if step.kind == "read-unit":
             self._must("systemctl", "daemon-reload")
         elif step.kind == "enable":
-            self._must("systemctl", "--quiet", "enable", UNIT)
+            self._must("systemctl", "--quiet", "enable", UNIT, *self.timers)
+            if self.timers:
+                self._must("systemctl", "start", *self.timers)
         elif step.kind in {"start", "restart"}:
             self._must("systemctl", "restart", UNIT)
             return self._answers()

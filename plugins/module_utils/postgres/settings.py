@@ -16,6 +16,9 @@ Value = str | int | float | bool
 RESERVED = frozenset(
     {
         "allow_alter_system",
+        "archive_command",
+        "archive_library",
+        "archive_mode",
         "cluster_name",
         "config_file",
         "data_directory",
@@ -30,6 +33,7 @@ RESERVED = frozenset(
         "port",
         "primary_conninfo",
         "primary_slot_name",
+        "restore_command",
         "ssl",
         "ssl_ca_file",
         "ssl_cert_file",
@@ -71,7 +75,8 @@ def computed(server: Server) -> dict[str, Value]:
         "maintenance_work_mem": _size(_between(64, memory // 16, 2048)),
         "autovacuum_work_mem": _size(_between(32, memory // 32, 1024)),
         "wal_level": "replica",
-        "archive_mode": "off",
+        # With backups: what is lost when every server is gone at once.
+        "archive_timeout": "30s",
         "max_wal_senders": 10,
         "max_replication_slots": 10,
         "wal_keep_size": "1GB",

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import TypedDict
 
 from .container import DATA, FOLDER, NAME, Image, Json, PostgresError, Runner, Server, data_directory
+from .repository import SPOOL
 
 #: Beside PGDATA: it keeps PostgreSQL down until somebody has rejoined or rebuilt this member.
 FENCE = f"{DATA}/fenced"
@@ -20,6 +21,8 @@ FENCE = f"{DATA}/fenced"
 APPROVAL = f"{DATA}/start-without-peer"
 #: Beside PGDATA: where a new database or a copy is made, before it becomes PGDATA in one step.
 PARTIAL = "partial"
+#: Beside PGDATA: the database that a restore has replaced, and what it has recovered but not put in place yet.
+REPLACED, RECOVERED = "replaced", "restored.json"
 #: Programs that the host has to have, and the packages they are in.
 NEEDED = {"docker": "docker", "mkfs.xfs": "xfsprogs", "openssl": "openssl"}
 
@@ -70,7 +73,7 @@ class Disk:
 def disk(names: Sequence[str], databases: Sequence[str]) -> Disk:
     """What names below the data's folder mean. Pure."""
     # "data" is where images up to 17 want a volume of their own; nothing is ever in it.
-    own = {"data", "lost+found", os.path.basename(FENCE), os.path.basename(APPROVAL)}
+    own = {"data", "lost+found", *map(os.path.basename, (FENCE, APPROVAL, SPOOL))}
     others = tuple(sorted(name for name in names if name not in own and not re.fullmatch(r"\d{2}", name)))
     return Disk(tuple(sorted(databases)), others)
 

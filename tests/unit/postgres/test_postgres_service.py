@@ -80,8 +80,8 @@ def settle(monkeypatch: pytest.MonkeyPatch, seen: Sequence[Seen], check: int = 0
             return check, "db-replica is primary\n", ""
         return 0, "999" if "pg_conf_load_time" in feed else "1", ""
 
-    monkeypatch.setattr(service, "look", lambda run: next(views))
-    return Service(run, 1, lambda seconds: None).settle(check_mode), ran
+    monkeypatch.setattr(service, "look", lambda run, timers: next(views))
+    return Service(run, 1, pause=lambda seconds: None).settle(check_mode), ran
 
 
 def test_a_first_start_takes_all_steps_one_by_one(monkeypatch: pytest.MonkeyPatch) -> None:
