@@ -25,6 +25,11 @@ options:
     description: Major version that the database should have.
     type: int
     default: 0
+  seconds:
+    description: >-
+      How long each question may take before it counts as unanswered, for servers that may be in trouble. V(0) waits.
+    type: int
+    default: 0
 """
 
 EXAMPLES = r"""
@@ -40,9 +45,12 @@ RETURN = r"""
 state:
   description:
     - C(data), which is V(none), V(present) or V(foreign), the latter with what it is in C(foreign).
-    - C(fenced) and C(standby), whether the marks are there; C(running); C(in_recovery), V(true) on a replica;
-      C(timeline) and C(system_identifier); C(receiving), whether it receives from a primary; C(replicas), the names of
-      those that follow it.
+    - C(fenced) and C(standby), whether the marks are there; C(firewalled), whether the firewall's fence is; C(engine),
+      whether Docker answers, C(container), whether the container runs, and C(running), whether PostgreSQL answers;
+      C(in_recovery), V(true) on a replica; C(timeline) and C(system_identifier); C(position), how many bytes of WAL it
+      has; C(shutdown), what the control file says of a server that does not run.
+    - C(receiving), whether it streams from a primary; C(replayed_seconds_ago), the age of the last transaction it got;
+      C(replicas), the names of those that follow it, and C(lag), by name, how many bytes they lack.
     - C(pending_restart), names of settings that wait for a restart; C(certificate) and C(request) in PEM form;
       C(memory_mb), C(cores); C(missing), packages that the host still needs.
   returned: always
@@ -54,12 +62,16 @@ from ansible_collections.bulwark.hetzner.plugins.module_utils.postgres.container
 from ansible_collections.bulwark.hetzner.plugins.module_utils.postgres.running import runner
 from ansible_collections.bulwark.hetzner.plugins.module_utils.postgres.state import read
 
-SPEC = {"image": {"type": "str", "default": ""}, "major": {"type": "int", "default": 0}}
+SPEC = {
+    "image": {"type": "str", "default": ""},
+    "major": {"type": "int", "default": 0},
+    "seconds": {"type": "int", "default": 0},
+}
 
 
 def main() -> None:
     module = AnsibleModule(argument_spec=SPEC, supports_check_mode=True)
-    run = runner(module)
+    run = runner(module, module.params["seconds"])
     name, major = module.params["image"], module.params["major"]
     try:
         state = read(run, *((image(run, name, major), major) if name else deployed(run)))

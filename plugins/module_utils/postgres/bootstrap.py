@@ -15,6 +15,9 @@ from . import repository
 from .container import DATA, USER, Image, PostgresError, data_directory
 from .state import APPROVAL, PARTIAL
 
+#: Beside PGDATA: what was there before a copy took its place, until it is deleted.
+OLD = "old"
+
 
 @dataclass(frozen=True)
 class Source:
@@ -37,9 +40,13 @@ def place(major: int, root: str = DATA) -> str:
     return partial
 
 
-def settle(partial: str, final: str) -> None:
-    """Move complete data to its place. An empty folder may be there."""
-    if os.path.isdir(final):
+def settle(partial: str, final: str, instead: bool = False) -> None:
+    """Move complete data to its place. An empty folder may be there; with ``instead`` also data, which is then gone."""
+    old = f"{os.path.dirname(final)}/{OLD}"
+    if instead and os.path.isdir(final):
+        shutil.rmtree(old, ignore_errors=True)
+        os.rename(final, old)
+    elif os.path.isdir(final):
         os.rmdir(final)
     os.rename(partial, final)
     handle = os.open(os.path.dirname(final), os.O_RDONLY)
@@ -47,6 +54,8 @@ def settle(partial: str, final: str) -> None:
         os.fsync(handle)
     finally:
         os.close(handle)
+    if instead and os.path.lexists(old):
+        shutil.rmtree(old)
 
 
 def create(image: Image, major: int) -> None:
@@ -82,8 +91,8 @@ def must_be_unused(image: Image) -> None:
         )
 
 
-def copy(image: Image, major: int, source: Source) -> None:
-    """A copy of whichever member is primary, ready to follow it."""
+def copy(image: Image, major: int, source: Source, instead: bool = False) -> None:
+    """A copy of whichever member is primary, ready to follow it; with ``instead`` it replaces data that is there."""
     partial = place(major)
     hosts = ",".join(source.addresses)
     image.must(
@@ -106,7 +115,7 @@ def copy(image: Image, major: int, source: Source) -> None:
     with open(f"{partial}/standby.signal", "w", encoding="utf-8"):
         pass
     os.chown(f"{partial}/standby.signal", USER, USER)
-    settle(partial, data_directory(major))
+    settle(partial, data_directory(major), instead)
 
 
 def may_create(own: str, others: Sequence[Mapping[str, Any]]) -> None:

@@ -14,12 +14,16 @@ from .container import Runner
 Module = Any
 
 
-def runner(module: Module) -> Runner:
-    """Programs by list, in English, with the module's own means. What is fed to a program is not logged."""
+def runner(module: Module, seconds: int = 0) -> Runner:
+    """Programs by list, in English, with the module's own means. What is fed to a program is not logged.
+
+    With ``seconds``, a program that takes longer is killed and has failed: a server in trouble may answer nothing.
+    """
+    limit = ["timeout", "--signal", "KILL", str(seconds)] if seconds else []
 
     def run(words: Sequence[str], feed: str = "") -> tuple[int, str, str]:
         code, out, error = module.run_command(
-            list(words), data=feed or None, environ_update={"LC_ALL": "C", "LANG": "C"}
+            [*limit, *words], data=feed or None, environ_update={"LC_ALL": "C", "LANG": "C"}
         )
         return int(code), str(out), str(error)
 

@@ -9,7 +9,7 @@ import os
 import re
 import shutil
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import TypedDict
 
 from .container import DATA, FOLDER, NAME, Image, Json, PostgresError, Runner, Server, data_directory
@@ -23,6 +23,10 @@ APPROVAL = f"{DATA}/start-without-peer"
 PARTIAL = "partial"
 #: Beside PGDATA: the database that a restore has replaced, and what it has recovered but not put in place yet.
 REPLACED, RECOVERED = "replaced", "restored.json"
+#: Beside PGDATA: a rewind has begun. If it is found, the rewind was cut off, and the data is good for nothing.
+REWINDING = f"{DATA}/rewinding"
+#: The nftables table that cuts a fenced member's PostgreSQL off.
+FENCE_TABLE = "bulwark_fence"
 #: Programs that the host has to have, and the packages they are in.
 NEEDED = {"docker": "docker", "mkfs.xfs": "xfsprogs", "openssl": "openssl"}
 
@@ -35,6 +39,12 @@ SELECT json_build_object(
     (SELECT min_recovery_end_timeline FROM pg_control_recovery()),
     (SELECT received_tli FROM pg_stat_wal_receiver)),
   'receiving', EXISTS (SELECT FROM pg_stat_wal_receiver WHERE status = 'streaming'),
+  'position', CASE WHEN pg_is_in_recovery() THEN greatest(pg_last_wal_receive_lsn(), pg_last_wal_replay_lsn())
+    ELSE pg_current_wal_flush_lsn() END - '0/0'::pg_lsn,
+  'replayed_seconds_ago', CASE WHEN pg_is_in_recovery()
+    THEN extract(epoch FROM clock_timestamp() - pg_last_xact_replay_timestamp()) END,
+  'lag', (SELECT coalesce(json_object_agg(application_name, pg_current_wal_flush_lsn() - flush_lsn), '{}')
+    FROM pg_stat_replication WHERE state = 'streaming' AND NOT pg_is_in_recovery()),
   'replicas', (SELECT coalesce(json_agg(DISTINCT application_name), '[]') FROM pg_stat_replication
     WHERE state = 'streaming'),
   'pending_restart', (SELECT coalesce(json_agg(name ORDER BY name), '[]') FROM pg_settings WHERE pending_restart));
@@ -48,11 +58,18 @@ class State(TypedDict):
     foreign: str
     fenced: bool
     standby: bool
+    firewalled: bool
+    engine: bool
+    container: bool
     running: bool
     in_recovery: bool | None
     system_identifier: str | None
     timeline: int | None
+    position: int | None
+    shutdown: str
+    replayed_seconds_ago: float | None
     receiving: bool
+    lag: dict[str, int]
     replicas: list[str]
     pending_restart: list[str]
     certificate: str
@@ -73,7 +90,7 @@ class Disk:
 def disk(names: Sequence[str], databases: Sequence[str]) -> Disk:
     """What names below the data's folder mean. Pure."""
     # "data" is where images up to 17 want a volume of their own; nothing is ever in it.
-    own = {"data", "lost+found", *map(os.path.basename, (FENCE, APPROVAL, SPOOL))}
+    own = {"data", "lost+found", *map(os.path.basename, (FENCE, APPROVAL, REWINDING, SPOOL))}
     others = tuple(sorted(name for name in names if name not in own and not re.fullmatch(r"\d{2}", name)))
     return Disk(tuple(sorted(databases)), others)
 
@@ -98,13 +115,46 @@ def read_disk(root: str = DATA) -> Disk:
     return disk([*names, *strangers], databases) if not strangers else Disk(tuple(databases), tuple(strangers))
 
 
-def control_data(text: str) -> tuple[str | None, int | None]:
-    """System identifier and timeline from what pg_controldata prints. Pure."""
-    system = re.search(r"^Database system identifier:\s*(\d+)", text, re.MULTILINE)
-    lines = re.findall(
-        r"^(?:Latest checkpoint's TimeLineID|Min recovery ending loc's timeline):\s*(\d+)", text, re.MULTILINE
+@dataclass(frozen=True)
+class Control:
+    """What a database says of itself that does not run. ``position``: how many bytes of WAL it has at least."""
+
+    system_identifier: str | None
+    timeline: int | None
+    position: int | None
+    shutdown: str
+
+
+def control_data(text: str) -> Control:
+    """From what pg_controldata prints. Pure."""
+    said = {name: value.strip() for name, _, value in (line.partition(":") for line in text.splitlines())}
+    lines = [said.get("Latest checkpoint's TimeLineID"), said.get("Min recovery ending loc's timeline")]
+    shutdown = said.get("Database cluster state", "")
+    position = max(
+        _position(said.get("Minimum recovery ending location")),
+        # The checkpoint is the last record that a primary writes. Whoever has a byte of it has all that came before.
+        _position(said.get("Latest checkpoint location")) + (shutdown == "shut down"),
     )
-    return (system[1] if system else None), (max(map(int, lines)) if lines else None)
+    return Control(
+        said.get("Database system identifier"),
+        max((int(line) for line in lines if line), default=None),
+        position or None,
+        shutdown,
+    )
+
+
+def newest_timeline(names: Sequence[str]) -> int | None:
+    """The newest timeline whose WAL or history is there, by the names in pg_wal. Pure.
+
+    A replica's control file may tell an older one for as long as its next restart point is not due.
+    """
+    found = (re.match(r"([0-9A-F]{8})(?:[0-9A-F]{16}|\.history$)", name) for name in names)
+    return max((int(match[1], 16) for match in found if match), default=None)
+
+
+def _position(lsn: str | None) -> int:
+    high, _, low = (lsn or "0/0").partition("/")
+    return int(high, 16) << 32 | int(low, 16)
 
 
 def read(run: Runner, image: Image, major: int) -> State:
@@ -116,11 +166,18 @@ def read(run: Runner, image: Image, major: int) -> State:
         "foreign": foreign,
         "fenced": os.path.exists(FENCE),
         "standby": os.path.exists(f"{inside}/standby.signal"),
+        "firewalled": run(["nft", "list", "table", "inet", FENCE_TABLE])[0] == 0,
+        "engine": False,
+        "container": False,
         "running": False,
         "in_recovery": None,
         "system_identifier": None,
         "timeline": None,
+        "position": None,
+        "shutdown": "",
+        "replayed_seconds_ago": None,
         "receiving": False,
+        "lag": {},
         "replicas": [],
         "pending_restart": [],
         "certificate": _text(f"{FOLDER}/server.crt"),
@@ -129,22 +186,27 @@ def read(run: Runner, image: Image, major: int) -> State:
         "cores": os.cpu_count() or 1,
         "missing": [package for program, package in NEEDED.items() if not shutil.which(program)],
     }
-    if data != "present" or "docker" in state["missing"]:
+    if "docker" in state["missing"]:
         return state
-    answer = _ask(run)
+    code, out, error = run(["docker", "inspect", "--format", "{{.State.Running}}", NAME])
+    state["container"] = out.strip() == "true"
+    state["engine"] = code == 0 or "no such" in error.lower()
+    if data != "present" or not state["engine"]:
+        return state
+    answer = _ask(run) if state["container"] else None
     if answer is not None:
         state["running"] = True
         state.update(answer)
     else:
         code, out, _ = image.program("pg_controldata", "--pgdata", inside)
         if code == 0:
-            state["system_identifier"], state["timeline"] = control_data(out)
+            state.update(asdict(control_data(out)))  # type: ignore[typeddict-item]  # because its fields are State's
+    here = newest_timeline(os.listdir(f"{inside}/pg_wal") if os.path.isdir(f"{inside}/pg_wal") else [])
+    state["timeline"] = max(state["timeline"] or 0, here or 0) or None
     return state
 
 
 def _ask(run: Runner) -> Json:
-    if run(["docker", "inspect", "--format", "{{.State.Running}}", NAME])[1].strip() != "true":
-        return None
     try:
         return Server(run).ask(_SERVER)
     except PostgresError:

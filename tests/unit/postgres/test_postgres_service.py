@@ -147,8 +147,8 @@ def test_the_control_files_newest_timeline_counts() -> None:
         "Database system identifier:           7301\nLatest checkpoint's TimeLineID:       3\n"
         "Latest checkpoint's PrevTimeLineID:   9\nMin recovery ending loc's timeline:   4\n"
     )
-    assert state.control_data(text) == ("7301", 4)
-    assert state.control_data("pg_controldata: error") == (None, None)
+    assert state.control_data(text) == state.Control("7301", 4, None, "")
+    assert state.control_data("pg_controldata: error") == state.Control(None, None, None, "")
 
 
 @pytest.mark.parametrize(
