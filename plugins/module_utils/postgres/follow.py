@@ -157,7 +157,8 @@ def _copy(here: Local, member: str, source: Source, anew: bool) -> str:
 def _down(here: Local) -> None:
     """From here on the data may be good for nothing, so nothing may start it."""
     here.fence()
-    here.stop()
+    # What it has that the primary lacks is given up, so nobody waits until a replica that is gone has it.
+    here.stop(grace=10)
 
 
 def _ask_for(here: Local) -> Source:

@@ -46,8 +46,10 @@ class Local:
             self.installed.image.must("Reading the control file", "pg_controldata", "--pgdata", self.installed.pgdata)
         )
 
-    def stop(self) -> None:
-        """Have PostgreSQL end by itself: it waits until its replicas have everything."""
+    def stop(self, grace: int = 0) -> None:
+        """Have PostgreSQL end by itself: it waits until its replicas have everything, or for ``grace`` seconds only."""
+        if grace:
+            self.run(["docker", "stop", "--time", str(grace), NAME])
         code, _, error = self.run(["systemctl", "stop", UNIT])
         if code != 0 or self.runs():
             raise PostgresError(f"PostgreSQL does not stop: {error.strip() or 'its container still runs'}")
