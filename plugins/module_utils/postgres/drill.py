@@ -34,6 +34,9 @@ SELECT json_build_object('position', pg_last_wal_replay_lsn(), 'looked', extract
 """
 
 
+_FAILURES = "SELECT to_json(failed_count) FROM pg_stat_archiver;"
+
+
 class Frozen(TypedDict):
     """What a server held at a position in the WAL. ``tables`` by database and name: rows and sum."""
 
@@ -99,10 +102,15 @@ def archive_up_to(server: Server, position: str, scratch: Scratch, seconds: int 
     """Have a primary archive everything up to a position, and wait until it has."""
     # Something has to follow the position, or the recovery would not know that it has arrived there.
     server.sql("SELECT pg_create_restore_point('bulwark-drill'); SELECT pg_switch_wal();")
+    failures = server.ask(_FAILURES)
     for _ in range(seconds * 2):
         done = archived(server)
         if done and order(done) > order(position):
             return
+        if server.ask(_FAILURES) > failures + 1:
+            raise PostgresError(
+                "The object storage does not take the primary's WAL, so no restore could reach this moment."
+            )
         scratch.pause(0.5)
     raise PostgresError(f"The primary has not archived its WAL within {seconds} s: does the object storage take it?")
 

@@ -164,7 +164,7 @@ class Scratch:
         } | settings
         self.run(["docker", "rm", "--force", SCRATCH])
         options = ["--detach", "--name", SCRATCH, "--user", f"{USER}:{USER}", "--network", "host", "--cap-drop", "ALL"]
-        options += ["--stop-signal", "SIGINT", "--tmpfs", f"/run/postgresql:uid={USER},gid={USER},mode=0755"]
+        options += ["--init", "--stop-signal", "SIGINT", "--tmpfs", f"/run/postgresql:uid={USER},gid={USER},mode=0755"]
         options += [word for path in ("/tmp", *self.image.tmpfs) for word in ("--tmpfs", path)]  # noqa: S108 because it is the container's own
         options += [word for mount in MOUNTS for word in ("--volume", mount)]
         options += ["--env", f"PGDATA={self.folder}", "--entrypoint", "postgres", self.image.name]
