@@ -7,7 +7,8 @@ With the lab up:
 
 Installs PostgreSQL and pgBackRest natively on the primary (the container's are from the same packages), then lets both
 serve the same data with the same settings in turn, and prints transactions a second of each round and the ratio of
-the medians. Reading and writing, as pgbench does it by default, over the local socket. The pair is as before afterwards.
+the medians. Reading and writing, as pgbench does it by default, over the local socket. The pair is as before
+afterwards.
 """
 
 from __future__ import annotations

@@ -42,7 +42,7 @@ def address(name):
     return json.loads(HOSTS[other].file("/etc/bulwark/postgres/members.json").content_string)["peers"][0]["address"]
 
 
-def until(holds, seconds=60):
+def until(holds, seconds=40):
     for _ in range(seconds * 5):
         if holds():
             return
@@ -76,7 +76,8 @@ class Playbook:
         self.process = subprocess.Popen(
             [Path(sys.executable).parent / "ansible-playbook", *inventory, path, "-e", json.dumps(known), *words],
             cwd=ROOT,
-            env=os.environ | {"ANSIBLE_CONFIG": str(ROOT / "ansible.cfg"), "ANSIBLE_NOCOLOR": "1", "COLUMNS": "2000"},
+            env=os.environ
+            | {"ANSIBLE_CONFIG": str(ROOT / "ansible.cfg"), "ANSIBLE_FORCE_COLOR": "0", "ANSIBLE_NOCOLOR": "1"},
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
@@ -121,18 +122,23 @@ def writing(where=NAMES[1]):
     if not host.file("/root/writer.py").exists:
         _bring_client(where)
     url = _url()
+    host.run("rm /root/written")
     host.check_output(
         f"nohup python3 {_WRITER} >/root/writer.log 2>&1 & echo $! >/root/writer.pid".format("write", f"'{url}'")
     )
     try:
-        until(lambda: int(host.check_output("wc -l </root/written")) > 5)
+        until(lambda: _rows(host) > 5)
         yield seen
-        before = int(host.check_output("wc -l </root/written"))
-        until(lambda: int(host.check_output("wc -l </root/written")) > before + 5)
+        before = _rows(host)
+        until(lambda: _rows(host) > before + 5)
     finally:
         host.run("kill $(cat /root/writer.pid)")
     seen.update(json.loads(host.check_output(f"python3 {_WRITER}".format("report", f"'{url}'"))))
     print(seen)
+
+
+def _rows(host):
+    return int(host.run("wc -l </root/written").stdout or 0)
 
 
 def _url():

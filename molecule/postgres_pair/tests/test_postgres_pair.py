@@ -2,6 +2,7 @@
 
 import os
 import signal
+import subprocess
 import time
 
 import pytest
@@ -159,6 +160,18 @@ def test_a_primary_whose_docker_hangs_is_cut_off():
     until(lambda: asked(primary, "SELECT 1") == "1")
     play("rejoin")
     complete(replica, primary)
+
+
+def test_without_a_fence_nobody_takes_over():
+    primary, replica = parts()
+    # Nothing on it answers, and for all anybody knows it takes writes; there is no cloud to ask.
+    subprocess.run(["docker", "pause", primary], check=True)
+    try:
+        said = refused("failover")
+    finally:
+        subprocess.run(["docker", "unpause", primary], check=True)
+    assert f"{primary} may still take writes, so nobody takes over." in said
+    complete(primary, replica)
 
 
 def test_a_failover_that_was_killed_is_completed_by_the_next():
