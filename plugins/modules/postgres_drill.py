@@ -18,12 +18,11 @@ extends_documentation_fragment:
 options:
   step:
     description:
-      - V(archived), on the primary, tells up to where its WAL is archived now.
-      - V(freeze), on a replica, sums up every table as of one position in the WAL.
+      - V(freeze), on a replica, tells up to where WAL is archived, and sums up every table as of one position in it.
       - V(archive), on the primary, has everything up to O(position) archived.
       - V(compare), on the replica, recovers up to there and compares.
     type: str
-    choices: [archived, freeze, archive, compare]
+    choices: [freeze, archive, compare]
     required: true
   position:
     description: For V(archive), where the replica was frozen.
@@ -33,34 +32,26 @@ options:
     description: For V(compare), what V(freeze) returned.
     type: dict
     default: {}
-  in_archive:
-    description: For V(compare), what V(archived) returned before.
-    type: str
-    default: ""
 """
 
 EXAMPLES = r"""
-- name: How far the archive goes
+- name: Sum up every table of a replica
   bulwark.hetzner.postgres_drill:
-    step: archived
+    step: freeze
   become: true
 """
 
 RETURN = r"""
-position:
-  description: For V(archived), the position; empty while nothing is archived.
-  returned: success
-  type: str
 frozen:
   description: >-
-    For V(freeze), C(position), C(newest) and C(looked) in seconds since the epoch, and C(tables) with rows and sums.
+    For V(freeze), C(position), C(newest) and C(looked) in seconds since the epoch, C(tables) with rows and sums,
+    C(archived), the position up to which the object storage could have restored, and C(backed_up).
   returned: success
   type: dict
 report:
   description: >-
     For V(compare), C(tables) and C(rows) that were compared, C(differ), the names of tables that differ, and C(age),
-    how many seconds
-    of work would have been lost.
+    how many seconds of work would have been lost.
   returned: success
   type: dict
 """
@@ -72,10 +63,9 @@ from ansible_collections.bulwark.hetzner.plugins.module_utils.postgres.recovery 
 from ansible_collections.bulwark.hetzner.plugins.module_utils.postgres.running import runner
 
 SPEC = {
-    "step": {"type": "str", "choices": ["archived", "freeze", "archive", "compare"], "required": True},
+    "step": {"type": "str", "choices": ["freeze", "archive", "compare"], "required": True},
     "position": {"type": "str", "default": ""},
     "frozen": {"type": "dict", "default": {}},
-    "in_archive": {"type": "str", "default": ""},
 }
 
 
@@ -89,14 +79,12 @@ def main() -> None:
         scratch = Scratch(*deployed(run))
         if module.check_mode:
             pass
-        elif options["step"] == "archived":
-            results["position"] = drill.archived(server) or ""
         elif options["step"] == "freeze":
             results["frozen"] = drill.freeze(server)
         elif options["step"] == "archive":
             drill.archive_up_to(server, options["position"], scratch)
         else:
-            results["report"] = drill.recover(scratch, options["frozen"], options["in_archive"])
+            results["report"] = drill.recover(scratch, options["frozen"])
     except (PostgresError, OSError) as error:
         module.fail_json(msg=str(error))
     module.exit_json(changed=False, **results)

@@ -13,7 +13,8 @@ author: Contributors to bulwark.hetzner (@bulwark-hetzner)
 description:
   - As M(bulwark.hetzner.config_files), and besides it the passwords, whose owner is a user of the container, whom
     the host knows by number only.
-  - The file named C(postgresql.conf) is checked by PostgreSQL, in a container of its own, before any file is changed.
+  - The file named C(postgresql.conf) is checked by PostgreSQL, in a container of its own, before any file is changed;
+    pgBackRest's by looking at the object storage with it, so that a wrong key or passphrase never replaces a right one.
 extends_documentation_fragment:
   - bulwark.hetzner.hcloud.attributes
 options:
@@ -135,6 +136,8 @@ def main() -> None:
     postgres = image(run, module.params["image"], module.params["major"])
 
     def check(words: Sequence[str]) -> tuple[int, str]:
+        if words[0] == "pgBackRest":
+            return repository.readable(postgres, words[1])
         code, out, error = postgres.program("sh", "-c", CHECK, "sh", *words[1:])
         return code, error or out
 
@@ -148,7 +151,8 @@ def main() -> None:
     try:
         if module.params["backup"]:
             content = repository.document(module.params["backup"], module.params["major"], _volume_bytes())
-            entries.append(Entry(repository.CONFIG, content, 0o400, USER, USER, secret=True))
+            words = ("pgBackRest", "%s")
+            entries.append(Entry(repository.CONFIG, content, 0o400, USER, USER, secret=True, validate=words))
         else:
             absent.append(repository.CONFIG)
         paths = [*(entry.path for entry in entries), *absent]

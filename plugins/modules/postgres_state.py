@@ -52,7 +52,7 @@ state:
     - C(receiving), whether it streams from a primary; C(replayed_seconds_ago), the age of the last transaction it got;
       C(replicas), the names of those that follow it, and C(lag), by name, how many bytes they lack.
     - C(pending_restart), names of settings that wait for a restart; C(certificate) and C(request) in PEM form;
-      C(memory_mb), C(cores); C(missing), packages that the host still needs.
+      C(memory_mb), C(cores); C(free_mb), room where the data lies; C(missing), packages that the host still needs.
   returned: always
   type: dict
 """

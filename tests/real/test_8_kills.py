@@ -17,7 +17,7 @@ def converge(*words: str) -> None:
     succeed("run", "playbooks/converge.yml", "--tags", "postgres_primary,postgres_replica", *words)
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="class")
 def synchronous() -> Iterator[None]:
     converge("-e", '{"postgres_synchronous": true}')
     yield
@@ -37,25 +37,26 @@ def kill(kind: str, host: str) -> None:
             on(host, "ip", "link", "set", "enp7s0", "down")
 
 
-@pytest.mark.parametrize(
-    "number", [pytest.param(n, marks=[] if n < FEW else [pytest.mark.full], id=f"{n:02d}") for n in range(MANY)]
-)
 @pytest.mark.usefixtures("synchronous")
-def test_no_acknowledged_commit_is_lost(number: int) -> None:
-    kind = KINDS[number % len(KINDS)]
-    old = primary()
-    until(lambda: streaming(old), "streaming")
-    with writer(f"kill-{number}") as client:
-        client.goes_on()
-        kill(kind, old)
-        if kind in {"server", "network"}:
-            play("failover")
-            # Until it is back, a commit waits for it.
-            play("rejoin")
-        client.goes_on()
-    found = client.report()
-    assert found["acknowledged"] > 0
-    assert found["lost"] == []
+class TestSynchronous:
+    @pytest.mark.parametrize(
+        "number", [pytest.param(n, marks=[] if n < FEW else [pytest.mark.full], id=f"{n:02d}") for n in range(MANY)]
+    )
+    def test_no_acknowledged_commit_is_lost(self, number: int) -> None:
+        kind = KINDS[number % len(KINDS)]
+        old = primary()
+        until(lambda: streaming(old), "streaming")
+        with writer(f"kill-{number}") as client:
+            client.goes_on()
+            kill(kind, old)
+            if kind in {"server", "network"}:
+                play("failover")
+                # Until it is back, a commit waits for it.
+                play("rejoin")
+            client.goes_on()
+        found = client.report()
+        assert found["acknowledged"] > 0
+        assert found["lost"] == []
 
 
 def test_the_check_can_see_a_loss() -> None:

@@ -14,6 +14,7 @@ import time
 from collections.abc import Callable, Mapping
 from typing import Any, TypedDict
 
+from . import repository
 from .container import PostgresError, Server
 from .recovery import Scratch, Target
 
@@ -38,17 +39,23 @@ _FAILURES = "SELECT to_json(failed_count) FROM pg_stat_archiver;"
 
 
 class Frozen(TypedDict):
-    """What a server held at a position in the WAL. ``tables`` by database and name: rows and sum."""
+    """What a replica held at a position in the WAL. ``tables`` by database and name: rows and sum.
+
+    ``archived`` is the position up to which the object storage could have restored just before, empty for none, and
+    ``backed_up`` when its newest backup ended.
+    """
 
     position: str
     newest: float  # when the newest transaction was committed, in seconds since the epoch; 0 for unknown
     looked: float  # when this was looked at
     tables: dict[str, list[Any]]
+    archived: str
+    backed_up: float
 
 
 def segment_end(name: str | None) -> str | None:
     """Position behind a WAL file by its name; None for one that is no segment. Pure."""
-    found = re.match(r"[0-9A-F]{8}([0-9A-F]{8})([0-9A-F]{8})", name or "")
+    found = re.fullmatch(r"[0-9A-F]{8}([0-9A-F]{8})([0-9A-F]{8})(\.[0-9A-F]{8}\.backup)?", name or "")
     if not found:
         return None
     end = (int(found[1], 16) << 32) + (int(found[2], 16) + 1) * SEGMENT
@@ -73,6 +80,7 @@ def sums(server: Server) -> dict[str, list[Any]]:
 
 def freeze(server: Server, pause: Callable[[float], None] = time.sleep) -> Frozen:
     """What a replica holds, which waits meanwhile and then goes on."""
+    stored = repository.query(server)
     server.sql("SELECT pg_wal_replay_pause();")
     try:
         for _ in range(60):
@@ -87,15 +95,11 @@ def freeze(server: Server, pause: Callable[[float], None] = time.sleep) -> Froze
             "newest": facts["newest"],
             "looked": facts["looked"],
             "tables": sums(server),
+            "archived": segment_end(stored.archived) or "",
+            "backed_up": stored.newest,
         }
     finally:
         server.sql("SELECT pg_wal_replay_resume();")
-
-
-def archived(server: Server) -> str | None:
-    """Up to where a primary's WAL is archived now."""
-    name: str | None = server.ask("SELECT to_json((SELECT last_archived_wal FROM pg_stat_archiver));")
-    return segment_end(name)
 
 
 def archive_up_to(server: Server, position: str, scratch: Scratch, seconds: int = 120) -> None:
@@ -104,7 +108,7 @@ def archive_up_to(server: Server, position: str, scratch: Scratch, seconds: int 
     server.sql("SELECT pg_create_restore_point('bulwark-drill'); SELECT pg_switch_wal();")
     failures = server.ask(_FAILURES)
     for _ in range(seconds * 2):
-        done = archived(server)
+        done = segment_end(server.ask("SELECT to_json((SELECT last_archived_wal FROM pg_stat_archiver));"))
         if done and order(done) > order(position):
             return
         if server.ask(_FAILURES) > failures + 1:
@@ -115,14 +119,14 @@ def archive_up_to(server: Server, position: str, scratch: Scratch, seconds: int 
     raise PostgresError(f"The primary has not archived its WAL within {seconds} s: does the object storage take it?")
 
 
-def recover(scratch: Scratch, frozen: Frozen, in_archive: str | None) -> dict[str, Any]:
-    """Recover to where the replica was frozen, and compare. ``in_archive``: what was archived at that time.
+def recover(scratch: Scratch, frozen: Frozen) -> dict[str, Any]:
+    """Recover to where the replica was frozen, and compare.
 
-    Stops there first, to see what would have been left had every server vanished then.
+    Stops first where the archive ended before, to see what would have been left had every server vanished then.
     """
     stops = [frozen["position"]]
-    if in_archive and order(in_archive) < order(frozen["position"]):
-        stops.insert(0, in_archive)
+    if frozen["archived"] and order(frozen["archived"]) < order(frozen["position"]):
+        stops.insert(0, frozen["archived"])
     scratch.make(Target("lsn", stops[0]), action="pause")
     try:
         newest = 0.0
@@ -147,7 +151,9 @@ def report(frozen: Frozen, found: Mapping[str, list[Any]], newest: float) -> dic
     """
     names = sorted({*frozen["tables"], *found})
     differ = [name for name in names if frozen["tables"].get(name) != found.get(name)]
-    behind = bool(newest) and newest < frozen["newest"]
+    # No transaction since the backup: then that is what was left.
+    newest = max(newest, frozen["backed_up"])
+    behind = newest < frozen["newest"]
     return {
         "tables": len(names),
         "rows": sum(int(entry[0]) for entry in found.values()),

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlsplit
 
-from .container import DATA, FOLDER, PostgresError, Server, data_directory
+from .container import DATA, FOLDER, Image, PostgresError, Server, data_directory
 
 CONFIG = f"{FOLDER}/pgbackrest.conf"
 STANZA = "main"
@@ -41,6 +41,7 @@ class Repository:
     backups: tuple[str, ...]  # labels, oldest first
     newest: float  # when the newest backup ended, in seconds since the epoch; 0 without one
     bytes: int  # size of the database in the newest backup
+    archived: str  # name of the newest segment of WAL, empty without one
 
 
 def command(*words: str) -> list[str]:
@@ -117,7 +118,8 @@ def document(backup: Mapping[str, Any], major: int, volume_bytes: int) -> str:
 
 def read(text: str) -> Repository:
     """What ``info --output=json`` prints. Pure. Raises PostgresError when it cannot be looked at."""
-    found = json.loads(text)
+    # What does not decrypt is quoted in it as it is.
+    found = json.loads(text, strict=False)
     stanza: dict[str, Any] = found[0] if found else {}
     for repository in stanza.get("repo", []):
         status = repository["status"]
@@ -132,12 +134,26 @@ def read(text: str) -> Repository:
         backups=tuple(str(backup["label"]) for backup in backups),
         newest=float(backups[-1]["timestamp"]["stop"]) if backups else 0.0,
         bytes=int(backups[-1]["info"]["size"]) if backups else 0,
+        archived=max((str(entry["max"]) for entry in stanza.get("archive", []) if entry.get("max")), default=""),
     )
 
 
 def query(server: Server) -> Repository:
     """What the repository holds, asked from within the server's container."""
     return read(_must(server, "The backups cannot be looked at", "info", "--output=json"))
+
+
+def readable(image: Image, config: str) -> tuple[int, str]:
+    """Whether a configuration that is not in place yet can look at the repository: exit code and what is wrong."""
+    words = ["pgbackrest", f"--config={config}", f"--stanza={STANZA}", "info", "--output=json"]
+    code, out, error = image.program(*words, network=True)
+    if code != 0:
+        return code, told(error or out)
+    try:
+        read(out)
+    except PostgresError as wrong:
+        return 1, str(wrong)
+    return 0, ""
 
 
 def plan(found: Repository, system: str, backup: str = "") -> list[str]:
@@ -191,13 +207,13 @@ _HINTS = (
     ),
     (r"NoSuchBucket", "the bucket does not exist: run playbooks/provision.yml, which makes it"),
     (
-        r"CryptoError|\[095\]|unable to flush|cipher",
-        "what is stored cannot be decrypted: is the backup passphrase the one "
-        "that it was stored with, or has the object been damaged?",
-    ),
-    (
         r"\[049\]|\[124\]|HostConnectError|timeout|unable to get address|unable to connect|\b50[0-9]\b",
         "the object storage does not answer: see whether its endpoint can be reached from the server, then repeat this",
+    ),
+    (
+        r"CryptoError|FormatError|\[095\]|unable to flush|cipher",
+        "what is stored cannot be decrypted: is the backup passphrase the one "
+        "that it was stored with, or has the object been damaged?",
     ),
 )
 
@@ -207,7 +223,8 @@ def told(said: str) -> str:
     lines = [
         line.strip() for line in said.splitlines() if re.search(r"ERROR|\[\d{3}\]", line)
     ] or said.strip().splitlines()
-    last = re.sub(r"^\S+ \S+ P\d\d +", "", " / ".join(lines[-2:]))[-400:]
+    last = re.sub(r"^\S+ \S+ P\d\d +", "", " / ".join(lines[-2:]))
+    last = re.sub(r"[^\x20-\x7e]+", "?", last)[-400:]
     for pattern, hint in _HINTS:
         if re.search(pattern, said):
             return f"{hint} ({last})"

@@ -76,6 +76,7 @@ class State(TypedDict):
     request: str
     memory_mb: int
     cores: int
+    free_mb: int
     missing: list[str]
 
 
@@ -184,6 +185,7 @@ def read(run: Runner, image: Image, major: int) -> State:
         "request": _text(f"{FOLDER}/server.csr") if os.path.exists(f"{FOLDER}/server.key") else "",
         "memory_mb": _memory(),
         "cores": os.cpu_count() or 1,
+        "free_mb": shutil.disk_usage(DATA if os.path.isdir(DATA) else "/var/lib").free // 1024**2,
         "missing": [package for program, package in NEEDED.items() if not shutil.which(program)],
     }
     if "docker" in state["missing"]:

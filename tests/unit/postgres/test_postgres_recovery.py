@@ -71,6 +71,7 @@ def test_a_recovery_stops_before_a_position() -> None:
         ("0000000100000002000000FF", "3/0"),
         ("000000010000000000000002.00000028.backup", "0/3000000"),
         ("00000002.history", None),
+        ("000000010000000000000003.partial", None),
         (None, None),
     ],
 )
@@ -79,7 +80,14 @@ def test_the_end_of_a_segment(name: str | None, end: str | None) -> None:
 
 
 def frozen(**tables: list[Any]) -> drill.Frozen:
-    return {"position": "0/3000148", "newest": 100.0, "looked": 130.0, "tables": tables}
+    return {
+        "position": "0/3000148",
+        "newest": 100.0,
+        "looked": 130.0,
+        "tables": tables,
+        "archived": "",
+        "backed_up": 50.0,
+    }
 
 
 def test_the_same_rows_are_the_same() -> None:
@@ -90,6 +98,10 @@ def test_the_same_rows_are_the_same() -> None:
 def test_a_changed_a_missing_and_an_additional_table_differ() -> None:
     found = drill.report(frozen(a=[2, "5"], b=[1, "1"]), {"a": [2, "6"], "c": [1, "1"]}, 100.0)
     assert found["differ"] == ["a", "b", "c"]
+
+
+def test_without_a_transaction_in_the_archive_the_backup_is_what_is_left() -> None:
+    assert drill.report(frozen(), {}, 0.0)["age"] == 80
 
 
 def test_nothing_is_lost_when_nothing_newer_existed() -> None:

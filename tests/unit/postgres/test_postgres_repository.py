@@ -78,7 +78,7 @@ def test_a_repository_is_read() -> None:
     found = repository.read(info(backups=2))
     assert found.exists
     assert (found.system, found.backups[-1], found.newest, found.bytes) == ("7", "20261126-021501F", 1001.0, 5)
-    assert repository.read("[]") == repository.Repository(False, "", (), 0.0, 0)
+    assert repository.read("[]") == repository.Repository(False, "", (), 0.0, 0, "")
     assert not repository.read(info(code=1, backups=0)).exists
 
 
@@ -115,12 +115,18 @@ def test_the_backups_of_another_database_are_left_alone() -> None:
         ("ERROR: [124]: unable to connect to 's3.example.com:443': [111] Connection refused", "does not answer"),
         ("ERROR: [039]: HTTP request failed with 503 (Service Unavailable)", "does not answer"),
         ("ERROR: [095]: unable to flush", "cannot be decrypted"),
+        ("[FormatError] unable to load info file: key/value found outside: \x15\x03", "cannot be decrypted"),
         ("ERROR: [031]: something new", "something new"),
         ("", "said nothing"),
     ],
 )
 def test_errors_say_what_to_do(said: str, hint: str) -> None:
     assert hint in repository.told(said)
+
+
+def test_what_does_not_decrypt_is_quoted_raw_and_read_all_the_same() -> None:
+    with pytest.raises(PostgresError, match="cannot be decrypted"):
+        repository.read(info(code=99).replace("said", "FormatError: \x15\x03"))
 
 
 def test_neither_stopping_nor_taking_over_waits_long_for_an_object_storage_that_is_away() -> None:
