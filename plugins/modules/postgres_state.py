@@ -58,7 +58,12 @@ state:
 """
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.bulwark.hetzner.plugins.module_utils.postgres.container import PostgresError, deployed, image
+from ansible_collections.bulwark.hetzner.plugins.module_utils.postgres.container import (
+    NotSetUpError,
+    PostgresError,
+    deployed,
+    image,
+)
 from ansible_collections.bulwark.hetzner.plugins.module_utils.postgres.running import runner
 from ansible_collections.bulwark.hetzner.plugins.module_utils.postgres.state import read
 
@@ -74,7 +79,11 @@ def main() -> None:
     run = runner(module, module.params["seconds"])
     name, major = module.params["image"], module.params["major"]
     try:
-        state = read(run, *((image(run, name, major), major) if name else deployed(run)))
+        try:
+            looked_at = (image(run, name, major), major) if name else deployed(run)
+        except NotSetUpError:
+            looked_at = (image(run, "", 0), 0)  # it can hold nothing that is ours
+        state = read(run, *looked_at)
     except (PostgresError, OSError) as error:
         module.fail_json(msg=str(error))
     module.exit_json(changed=False, state=state)

@@ -191,3 +191,30 @@ def test_a_restore_to_what_the_archive_does_not_reach_changes_nothing() -> None:
     assert primary() == host
     assert sql(host, "SELECT timeline_id FROM pg_control_checkpoint()") == timeline
     assert streaming(host)
+
+
+@pytest.mark.full
+def test_after_the_loss_of_every_server_and_volume_the_database_comes_back() -> None:
+    host = primary()
+    sql(host, "CREATE TABLE treasure AS SELECT generate_series(1, 700) AS i", "rails_production")
+    before = sql(host, "SELECT pg_walfile_name(pg_switch_wal())")
+    until(lambda: sql(host, "SELECT last_archived_wal FROM pg_stat_archiver") >= before, "the segment in the archive")
+    for member in MEMBERS:
+        succeed("shell", feed=f"hcloud server delete {member} && hcloud volume delete {volume(member)}")
+    answer = launcher("run", "playbooks/site.yml")
+    assert answer.code != 0
+    assert "restore.yml" in answer.text
+    play("restore")
+    succeed("run", "playbooks/site.yml")
+    for member in MEMBERS:
+        assert sql(member, "SELECT count(*) FROM treasure", "rails_production") == "700"
+    sql(primary(), "DROP TABLE treasure", "rails_production")
+    quiet()
+
+
+def volume(host: str) -> str:
+    """Name of a member's volume."""
+    listed = json.loads(succeed("shell", feed="hcloud volume list -o json"))
+    servers = json.loads(succeed("shell", feed="hcloud server list -o json"))
+    number = next(server["id"] for server in servers if server["name"] == host)
+    return next(found["name"] for found in listed if found["server"] == number)

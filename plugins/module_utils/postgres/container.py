@@ -31,6 +31,10 @@ class PostgresError(Exception):
     """Something could not be done; the message says what, and what the program said."""
 
 
+class NotSetUpError(PostgresError):
+    """The role has not been applied to this host."""
+
+
 class Runner(Protocol):
     """Runs a program by list, feeds it a text, and returns its exit code, what it printed, and its errors."""
 
@@ -102,13 +106,13 @@ def image(run: Runner, name: str, major: int) -> Image:
 def deployed(run: Runner) -> tuple[Image, int]:
     """The image that this member's server runs in, and its major version, as the role has left them.
 
-    Raises PostgresError on a host that the role has not been applied to.
+    Raises NotSetUpError on a host that the role has not been applied to.
     """
     try:
         with open(f"{FOLDER}/members.json", encoding="utf-8") as file:
             found = json.load(file)
     except FileNotFoundError:
-        raise PostgresError("This server has not been set up as a database yet: run playbooks/site.yml.") from None
+        raise NotSetUpError("This server has not been set up as a database yet: run playbooks/site.yml.") from None
     major = int(str(found["pgdata"]).split("/")[-2])
     return image(run, str(found["image"]), major), major
 
