@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import AsyncIterator
 from email.utils import formatdate
+from functools import partial
 from typing import BinaryIO
 from urllib.parse import unquote
 
@@ -141,7 +142,7 @@ async def _read(call: Call, file: BinaryIO, chosen: range) -> AsyncIterator[byte
         left = len(chosen)
         while left:
             length = min(left, _PIECE)
-            piece = await call.run(lambda length=length: file.read(length))  # type: ignore[misc]
+            piece = await call.run(partial(file.read, length))
             if not piece:
                 return  # the file was cut short; the server breaks off, as the length it announced says
             left -= len(piece)

@@ -49,10 +49,10 @@ options:
     description: Whether a commit waits until a second member has it.
     type: bool
     default: false
-  archive:
-    description: Whether WAL goes to object storage, by pgBackRest.
-    type: bool
-    default: false
+  backup:
+    description: Where WAL and backups go, as the role's C(postgres_backup); empty for nowhere.
+    type: dict
+    default: {}
 """
 
 EXAMPLES = r"""
@@ -77,7 +77,9 @@ from typing import Any
 
 from ansible.errors import AnsibleFilterError
 
+from ..module_utils.postgres import repository
 from ..module_utils.postgres.configuration import Configuration, Declared, MembersError, configuration
+from ..module_utils.postgres.container import PostgresError
 from ..module_utils.postgres.hba import HbaError
 from ..module_utils.postgres.settings import SettingsError
 
@@ -91,9 +93,11 @@ def _filter(
     cores: int,
     hba: Sequence[Mapping[str, Any]],
     synchronous: bool = False,
-    archive: bool = False,
+    backup: Mapping[str, Any] | None = None,
 ) -> Configuration:
     try:
+        if backup:
+            repository.check(backup)
         return configuration(
             Declared(
                 member,
@@ -104,10 +108,10 @@ def _filter(
                 overrides,
                 hba,
                 bool(synchronous),
-                bool(archive),
+                bool(backup),
             )
         )
-    except (HbaError, MembersError, SettingsError) as error:
+    except (HbaError, MembersError, PostgresError, SettingsError) as error:
         raise AnsibleFilterError(str(error)) from error
 
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 name: postgres_places
-short_description: Where a pair is restored, backed up or drilled, from what its members say
+short_description: Where a pair is restored, or a drill held, from what its members say
 version_added: 1.0.0
 author: Contributors to bulwark.hetzner (@bulwark-hetzner)
 description:

@@ -75,6 +75,7 @@ RETURN = r"""#"""
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.bulwark.hetzner.plugins.module_utils.postgres import bootstrap
 from ansible_collections.bulwark.hetzner.plugins.module_utils.postgres.container import PostgresError, image
+from ansible_collections.bulwark.hetzner.plugins.module_utils.postgres.local import alone
 from ansible_collections.bulwark.hetzner.plugins.module_utils.postgres.running import runner
 from ansible_collections.bulwark.hetzner.plugins.module_utils.postgres.state import judge, read_disk
 
@@ -97,18 +98,19 @@ def main() -> None:
     major = options["major"]
     postgres = image(runner(module), options["image"], major)
     try:
-        data, what = judge(read_disk(), major)
-        if data == "foreign":
-            raise PostgresError(f"/var/lib/postgresql holds {what}: it stays as it is.")
-        if data == "none" and options["origin"] == "initdb":
-            bootstrap.may_create(options["member"], options["others"])
-            if options["backup"]:
-                bootstrap.must_be_unused(postgres)
-            if not module.check_mode:
-                bootstrap.create(postgres, major)
-        elif data == "none" and not module.check_mode:
-            source = bootstrap.Source(tuple(options["addresses"]), options["conninfo"], options["slot"])
-            bootstrap.copy(postgres, major, source)
+        with alone():
+            data, what = judge(read_disk(), major)
+            if data == "foreign":
+                raise PostgresError(f"/var/lib/postgresql holds {what}: it stays as it is.")
+            if data == "none" and options["origin"] == "initdb":
+                bootstrap.may_create(options["member"], options["others"])
+                if options["backup"]:
+                    bootstrap.must_be_unused(postgres)
+                if not module.check_mode:
+                    bootstrap.create(postgres, major)
+            elif data == "none" and not module.check_mode:
+                source = bootstrap.Source(tuple(options["addresses"]), options["conninfo"], options["slot"])
+                bootstrap.copy(postgres, major, source)
     except (PostgresError, OSError) as error:
         module.fail_json(msg=str(error))
     told = (

@@ -45,11 +45,34 @@ options:
   backup:
     description:
       - Where backups and WAL go, as the role's C(postgres_backup). pgBackRest's configuration, with its secrets, is
-        written
-        to C(/etc/bulwark/postgres/pgbackrest.conf), which only the server's user reads, and is never shown. Empty
-        removes it.
+        written to C(/etc/bulwark/postgres/pgbackrest.conf), which only the server's user reads, and is never shown.
+        Empty removes it.
     type: dict
-    default: {}
+    suboptions:
+      endpoint:
+        description: URL of the object storage.
+        type: str
+      region:
+        description: Its region.
+        type: str
+      bucket:
+        description: Name of the bucket.
+        type: str
+      path:
+        description: Folder in it.
+        type: str
+      full_backups:
+        description: How many full backups are kept.
+        type: int
+      access_key:
+        description: Access key.
+        type: str
+      secret_key:
+        description: Its secret.
+        type: str
+      passphrase:
+        description: What is stored is encrypted with it.
+        type: str
   absent:
     description: Absolute paths of files that must not be there.
     type: list
@@ -111,10 +134,21 @@ FILE = {
     "content": {"type": "str", "required": True},
     "mode": {"type": "str", "default": "0644"},
 }
+# Only what is secret is masked: masking a number or a path would garble every message.
+BACKUP = {
+    "endpoint": {"type": "str"},
+    "region": {"type": "str"},
+    "bucket": {"type": "str"},
+    "path": {"type": "str"},
+    "full_backups": {"type": "int"},
+    "access_key": {"type": "str", "no_log": True},
+    "secret_key": {"type": "str", "no_log": True},
+    "passphrase": {"type": "str", "no_log": True},
+}
 SPEC = {
     "files": {"type": "list", "elements": "dict", "required": True, "options": FILE},
     "passwords": {"type": "dict", "default": {}, "no_log": True},
-    "backup": {"type": "dict", "default": {}, "no_log": True},
+    "backup": {"type": "dict", "options": BACKUP},
     "absent": {"type": "list", "elements": "str", "default": []},
     "folders": {"type": "list", "elements": "str", "default": []},
     "image": {"type": "str", "required": True},
@@ -149,8 +183,9 @@ def main() -> None:
     entries.append(Entry(f"{FOLDER}/pgpass", secret, 0o400, USER, USER, secret=True))
     absent = list(module.params["absent"])
     try:
-        if module.params["backup"]:
-            content = repository.document(module.params["backup"], module.params["major"], _volume_bytes())
+        backup = {name: value for name, value in (module.params["backup"] or {}).items() if value is not None}
+        if backup:
+            content = repository.document(backup, module.params["major"], _volume_bytes())
             words = ("pgBackRest", "%s")
             entries.append(Entry(repository.CONFIG, content, 0o400, USER, USER, secret=True, validate=words))
         else:

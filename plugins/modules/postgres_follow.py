@@ -56,7 +56,7 @@ from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.bulwark.hetzner.plugins.module_utils.postgres import installed
 from ansible_collections.bulwark.hetzner.plugins.module_utils.postgres.container import PostgresError
 from ansible_collections.bulwark.hetzner.plugins.module_utils.postgres.follow import follow
-from ansible_collections.bulwark.hetzner.plugins.module_utils.postgres.local import Local
+from ansible_collections.bulwark.hetzner.plugins.module_utils.postgres.local import Local, alone
 from ansible_collections.bulwark.hetzner.plugins.module_utils.postgres.running import runner
 
 SPEC = {
@@ -71,7 +71,8 @@ def main() -> None:
     run = runner(module)
     try:
         here = Local(run, installed.read(run), module.params["seconds"])
-        told = follow(here, module.params["member"], module.params["anew"], module.check_mode)
+        with alone():
+            told = follow(here, module.params["member"], module.params["anew"], module.check_mode)
     except (PostgresError, OSError) as error:
         module.fail_json(msg=str(error))
     diff = {"before": "", "after": "".join(f"{line}\n" for line in told)}

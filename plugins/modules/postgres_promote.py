@@ -24,6 +24,10 @@ options:
       has.
     type: int
     default: 0
+  slots_only:
+    description: Whether it should be primary already, and only what is missing is made. A replica is refused then.
+    type: bool
+    default: false
   seconds:
     description: How long it may take to replay that, and to be promoted.
     type: int
@@ -48,10 +52,14 @@ steps:
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.bulwark.hetzner.plugins.module_utils.postgres import installed, switch
 from ansible_collections.bulwark.hetzner.plugins.module_utils.postgres.container import PostgresError
-from ansible_collections.bulwark.hetzner.plugins.module_utils.postgres.local import Local
+from ansible_collections.bulwark.hetzner.plugins.module_utils.postgres.local import Local, alone
 from ansible_collections.bulwark.hetzner.plugins.module_utils.postgres.running import runner
 
-SPEC = {"position": {"type": "int", "default": 0}, "seconds": {"type": "int", "default": 60}}
+SPEC = {
+    "position": {"type": "int", "default": 0},
+    "slots_only": {"type": "bool", "default": False},
+    "seconds": {"type": "int", "default": 60},
+}
 
 
 def main() -> None:
@@ -59,7 +67,8 @@ def main() -> None:
     run = runner(module)
     try:
         here = Local(run, installed.read(run), module.params["seconds"])
-        told = switch.promote(here, module.params["position"], module.check_mode)
+        with alone():
+            told = switch.promote(here, module.params["position"], module.check_mode, module.params["slots_only"])
     except (PostgresError, OSError) as error:
         module.fail_json(msg=str(error))
     diff = {"before": "", "after": "".join(f"{line}\n" for line in told)}

@@ -12,17 +12,18 @@ version_added: 1.0.0
 author: Contributors to bulwark.hetzner (@bulwark-hetzner)
 description:
   - O(step=recover) recovers beside the database that runs, which is not touched and goes on.
+  - O(step=finish) forgets about it, once all members have it.
   - O(step=activate) stops the server, moves the recovered database in its place and starts it. What was there before
     stays
     on the volume as C(replaced) beside it, until the next restore.
-  - Whatever a run leaves that was killed, the same step made again completes.
+  - Whatever a run leaves that was killed, the same steps made again complete. Until then another target is refused.
 extends_documentation_fragment:
   - bulwark.hetzner.hcloud.attributes
 options:
   step:
     description: What to do.
     type: str
-    choices: [recover, activate]
+    choices: [recover, activate, finish]
     required: true
   target:
     description: >-
@@ -71,19 +72,42 @@ timeline:
   type: int
 """
 
+from typing import Any
+
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.bulwark.hetzner.plugins.module_utils.postgres.container import UNIT, PostgresError, deployed
+from ansible_collections.bulwark.hetzner.plugins.module_utils.postgres import installed
+from ansible_collections.bulwark.hetzner.plugins.module_utils.postgres.container import PostgresError, Runner, deployed
+from ansible_collections.bulwark.hetzner.plugins.module_utils.postgres.local import Local, alone
 from ansible_collections.bulwark.hetzner.plugins.module_utils.postgres.recovery import KINDS, Scratch, Target, check
 from ansible_collections.bulwark.hetzner.plugins.module_utils.postgres.running import runner
 from ansible_collections.bulwark.hetzner.plugins.module_utils.postgres.service import Service
 
 SPEC = {
-    "step": {"type": "str", "choices": ["recover", "activate"], "required": True},
+    "step": {"type": "str", "choices": ["recover", "activate", "finish"], "required": True},
     "target": {"type": "str", "choices": list(KINDS), "default": "latest"},
     "value": {"type": "str", "default": ""},
     "backup": {"type": "str", "default": ""},
     "timeline": {"type": "str", "default": "latest"},
 }
+#: Seconds that the restored database may take to start.
+START_SECONDS = 600
+
+
+def activate(run: Runner, scratch: Scratch) -> dict[str, Any]:
+    """Put what was recovered in place, and start it. Raises PostgresError when it stays down."""
+    mark = scratch.mark()
+    if mark is None:
+        raise PostgresError("Nothing has been recovered that could be put in place: recover first.")
+    here = Local(run, installed.read(run), START_SECONDS)
+    if mark["phase"] != "placed":
+        here.stop()
+        scratch.put_in_place(mark)
+    # Of the data that lay here before.
+    here.unfence()
+    _, held = Service(run, START_SECONDS).settle(False)
+    if held:
+        raise PostgresError(f"The restored database stays down: {held}.")
+    return mark
 
 
 def main() -> None:
@@ -91,28 +115,24 @@ def main() -> None:
     options = module.params
     run = runner(module)
     target = Target(options["target"], options["value"], options["backup"], options["timeline"])
-    facts = {"recovered_to": "", "timeline": 0}
+    facts: dict[str, Any] = {"recovered_to": "", "timeline": 0}
+    changed = True
     try:
         check(target)
         scratch = Scratch(*deployed(run))
-        if options["step"] == "recover":
-            facts = facts if module.check_mode else scratch.recover(target)
-        else:
-            found = scratch.ready()
-            if found is None and not module.check_mode:
-                raise PostgresError("Nothing has been recovered that could be put in place: recover first.")
-            facts = found or facts
-            if not module.check_mode:
-                run(["systemctl", "stop", UNIT])
-                scratch.put_in_place(facts)
-                _, held = Service(run, 600).settle(False)
-                if held:
-                    raise PostgresError(f"The restored database stays down: {held}.")
+        if options["step"] == "finish":
+            changed = scratch.mark() is not None if module.check_mode else scratch.finish()
+        elif not module.check_mode:
+            with alone():
+                facts = scratch.recover(target) if options["step"] == "recover" else activate(run, scratch)
     except (PostgresError, OSError) as error:
         module.fail_json(msg=str(error))
-    told = f"{options['step']}: {target.kind} {target.value}".rstrip() + "\n"
+    told = f"{options['step']}: {target.kind} {target.value}".rstrip() + "\n" if changed else ""
     module.exit_json(
-        changed=True, recovered_to=facts["recovered_to"], timeline=facts["timeline"], diff={"before": "", "after": told}
+        changed=changed,
+        recovered_to=facts["recovered_to"],
+        timeline=facts["timeline"],
+        diff={"before": "", "after": told},
     )
 
 

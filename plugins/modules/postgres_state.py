@@ -45,12 +45,15 @@ RETURN = r"""
 state:
   description:
     - C(data), which is V(none), V(present) or V(foreign), the latter with what it is in C(foreign).
-    - C(fenced) and C(standby), whether the marks are there; C(firewalled), whether the firewall's fence is; C(engine),
+    - C(fenced) and C(standby), whether the marks are there; C(recovered), whether a restore has begun to replace it
+      and has not ended;
+      C(firewalled), whether the firewall's fence is; C(engine),
       whether Docker answers, C(container), whether the container runs, and C(running), whether PostgreSQL answers;
       C(in_recovery), V(true) on a replica; C(timeline) and C(system_identifier); C(position), how many bytes of WAL it
       has; C(shutdown), what the control file says of a server that does not run.
     - C(receiving), whether it streams from a primary; C(replayed_seconds_ago), the age of the last transaction it got;
-      C(replicas), the names of those that follow it, and C(lag), by name, how many bytes they lack.
+      C(replicas), the names of those that follow it, and C(lag), by name, how many
+      bytes they have not replayed; C(paused), whether a replica's replay waits.
     - C(pending_restart), names of settings that wait for a restart; C(certificate) and C(request) in PEM form;
       C(memory_mb), C(cores); C(free_mb), room where the data lies; C(missing), packages that the host still needs.
   returned: always

@@ -50,7 +50,7 @@ position:
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.bulwark.hetzner.plugins.module_utils.postgres import installed, switch
 from ansible_collections.bulwark.hetzner.plugins.module_utils.postgres.container import PostgresError
-from ansible_collections.bulwark.hetzner.plugins.module_utils.postgres.local import Local
+from ansible_collections.bulwark.hetzner.plugins.module_utils.postgres.local import Local, alone
 from ansible_collections.bulwark.hetzner.plugins.module_utils.postgres.running import runner
 
 SPEC = {
@@ -64,11 +64,12 @@ def main() -> None:
     run = runner(module)
     try:
         here = Local(run, installed.read(run), module.params["seconds"])
-        if module.params["state"] == "down":
-            down = switch.step_down(here, module.check_mode)
-            told, position = down.told, down.position
-        else:
-            told, position = switch.step_up(here, module.check_mode), 0
+        with alone():
+            if module.params["state"] == "down":
+                down = switch.step_down(here, module.check_mode)
+                told, position = down.told, down.position
+            else:
+                told, position = switch.step_up(here, module.check_mode), 0
     except (PostgresError, OSError) as error:
         module.fail_json(msg=str(error))
     diff = {"before": "", "after": "".join(f"{line}\n" for line in told)}

@@ -87,7 +87,7 @@ def must_be_unused(image: Image) -> None:
         raise PostgresError(
             f"No member holds a database, but the object storage holds {len(found.backups)} backups of one{last}: "
             "bring it back with playbooks/restore.yml. For a new, empty database name another bucket or "
-            "postgres_backup.path."
+            "the path in postgres_backup."
         )
 
 

@@ -106,9 +106,12 @@ def _first_that_works(here: Local, ways: list[Way]) -> list[str]:
         forget(REWINDING)
         # Not before it can only be a replica.
         here.unfence()
-        if not here.runs():
-            here.start()
-        reason = _wait_for_streaming(here)
+        try:
+            if not here.runs():
+                here.start()
+            reason = _wait_for_streaming(here)
+        except PostgresError as error:
+            reason = str(error)
         if not reason:
             return [*reasons, f"{way.told}{said}", *_tidy(here)]
         reasons.append(reason)
@@ -117,6 +120,7 @@ def _first_that_works(here: Local, ways: list[Way]) -> list[str]:
 
 def _rewind(here: Local) -> str:
     """Undo what was written after the primary's history went another way, and copy what changed there."""
+    _ask_for(here)  # still: without it, data that is good would be given up for nothing
     _down(here)
     put(REWINDING)
     # What was not shut down is first recovered, by a server for a single user; that knows no standby.
@@ -135,6 +139,7 @@ def _rewind(here: Local) -> str:
 
 
 def _copy(here: Local, member: str, source: Source, anew: bool) -> str:
+    _ask_for(here)  # as above
     _down(here)
     folder = os.path.dirname(here.installed.pgdata)
     for name in (PARTIAL, bootstrap.OLD):

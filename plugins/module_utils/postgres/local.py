@@ -5,18 +5,33 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 from .container import NAME, UNIT, USER, Json, PostgresError, Runner, Server
 from .installed import Installed
-from .state import FENCE, FENCE_TABLE, Control, control_data
+from .state import APPROVAL, FENCE, FENCE_TABLE, RECOVERED, Control, control_data
 
+#: Held by whatever changes this member: a run that was cut off may still be at work here.
+LOCK = "/run/bulwark-postgres.lock"
 #: In memory: this member has been primary since the last boot, so its process may be started again unasked.
 RAN_AS_PRIMARY = "/run/bulwark-postgres/primary"
+
+
+@contextmanager
+def alone() -> Iterator[None]:
+    """Nobody else changes this member meanwhile. Raises PostgresError when somebody does."""
+    with open(LOCK, "w", encoding="utf-8") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise PostgresError("An earlier run is still at work on this member: wait until it has ended.") from None
+        yield
 
 
 @dataclass
@@ -92,6 +107,9 @@ class Local:
         """From now on it can only start as a replica, whatever happens to this server."""
         put(f"{self.installed.pgdata}/standby.signal")
         forget(RAN_AS_PRIMARY)
+        # Whoever approved a start as primary meant another time, and a restore here has nothing to go on with.
+        forget(APPROVAL)
+        forget(f"{os.path.dirname(self.installed.pgdata)}/{RECOVERED}")
 
     def make_primary(self) -> None:
         """Take that back."""

@@ -125,6 +125,8 @@ def _switchover(pair: Sequence[Member], wanted: str, most_lag: int) -> Decision:
             f"{other.name} does not stream from {primary.name}: wait until it does (it may be catching up), or bring "
             "it back with playbooks/rejoin.yml."
         )
+    if other.state["paused"]:
+        raise PairError(f"{other.name} has paused its replay: run this again when the restore drill there has ended.")
     lag = int(primary.state["lag"][other.name])
     if lag > most_lag:
         raise PairError(

@@ -21,7 +21,7 @@ from typing import Any
 
 from . import repository
 from .container import DATA, FOLDER, MOUNTS, USER, Image, PostgresError, Runner, Server, data_directory
-from .state import APPROVAL, RECOVERED, REPLACED
+from .state import APPROVAL, RECOVERED, REPLACED, restoring_mark
 
 SCRATCH = "bulwark-postgres-scratch"
 KINDS = ("latest", "time", "xid", "name", "lsn", "immediate")
@@ -151,13 +151,17 @@ class Scratch:
     def start(self, **settings: str) -> None:
         """Start the server there: no port, no archiving, no primary, little memory."""
         get = [f"--pg1-path={self.folder}", "--no-archive-async", "archive-get", "%f", '"%p"']
+        # 1 says that there is no such segment, and the recovery ends there. A failure to look must not be taken for
+        # that:
+        # from 126 on PostgreSQL gives up instead.
+        command = f"{' '.join(repository.command(*get))}; code=$?; [ $code -le 1 ] && exit $code; exit 200"
         values = {
             "archive_mode": "off",
             "cluster_name": "scratch",
             "listen_addresses": "",
             "primary_conninfo": "",
             "primary_slot_name": "",
-            "restore_command": " ".join(repository.command(*get)),
+            "restore_command": command,
             "shared_buffers": "128MB",
             "ssl": "off",
             "synchronous_standby_names": "",
@@ -189,6 +193,8 @@ class Scratch:
     def _last_words(self) -> str:
         _, out, error = self.run(["docker", "logs", "--tail", "50", SCRATCH])
         said = out + error
+        if re.search(r"ERROR: +\[\d{3}\]", said):
+            return repository.told(said)
         if "before configured recovery target was reached" in said:
             return (
                 "what is archived ends before the target is reached. Restore to `latest` to see how far it goes, or "
@@ -214,10 +220,17 @@ class Scratch:
                 os.remove(path)
 
     def recover(self, target: Target) -> dict[str, Any]:
-        """A complete database at the target, in its own place. One that is there from an interrupted run is kept."""
-        ready = self.ready()
-        if ready and ready["target"] == asdict(target):
-            return ready
+        """A complete database at the target, in its own place; nothing to do for a restore that has got further
+        already.
+
+        What an interrupted recovery left is never used: nobody knows what has happened since.
+        """
+        begun = self.mark()
+        if begun and begun["phase"] != "recovered":
+            if begun["target"] != asdict(target):
+                told = f"{begun['target']['kind']} {begun['target']['value']}".rstrip()
+                raise PostgresError(f"A restore to {told} has not ended: repeat that one first, with the same target.")
+            return begun
         self.make(target)
         self.start()
         self.until("SELECT NOT pg_is_in_recovery();")
@@ -227,21 +240,15 @@ class Scratch:
         self.stop()
         # What was only meant for this recovery must not be read by the next start, nor by the next backup.
         _write(f"{self.folder}/postgresql.auto.conf", "# Settings are in postgresql.conf\n")
-        ready = {"target": asdict(target), **facts}
-        _write(f"{DATA}/{self.major}/{RECOVERED}", json.dumps(ready))
-        return ready
+        return self._remember({"target": asdict(target), **facts}, "recovered")
 
-    def ready(self) -> dict[str, Any] | None:
-        """What an earlier run has recovered and not put in place yet."""
-        try:
-            with open(f"{DATA}/{self.major}/{RECOVERED}", encoding="utf-8") as file:
-                found: dict[str, Any] = json.load(file)
-        except FileNotFoundError:
-            return None
-        return found if os.path.isdir(self.folder) or os.path.isdir(data_directory(self.major)) else None
+    def mark(self) -> dict[str, Any] | None:
+        """How far a restore has got that has not ended."""
+        return restoring_mark(self.major)
 
-    def put_in_place(self, facts: Mapping[str, Any]) -> None:
+    def put_in_place(self, mark: Mapping[str, Any]) -> None:
         """Make what was recovered the database; the server must not run. What was there before is kept beside it."""
+        self._remember(mark, "placing")
         final, kept = data_directory(self.major), f"{DATA}/{self.major}/{REPLACED}"
         if os.path.isdir(self.folder):
             if os.path.isdir(final):
@@ -250,10 +257,24 @@ class Scratch:
                 os.rename(final, kept)
             os.rename(self.folder, final)
         # Archiving was off when this timeline began, so its history has still to go to the archive.
-        _write(f"{final}/pg_wal/archive_status/{facts['timeline']:08X}.history.ready", "")
+        _write(f"{final}/pg_wal/archive_status/{mark['timeline']:08X}.history.ready", "")
         # The other member knows only what has just been replaced.
         _write(APPROVAL, "")
+        self._remember(mark, "placed")
+
+    def finish(self) -> bool:
+        """The restore has ended, on all members: from now on another one may begin. Whether there was one."""
+        if self.mark() is None:
+            return False
         os.remove(f"{DATA}/{self.major}/{RECOVERED}")
+        return True
+
+    def _remember(self, mark: Mapping[str, Any], phase: str) -> dict[str, Any]:
+        path = f"{DATA}/{self.major}/{RECOVERED}"
+        written = {**mark, "phase": phase}
+        _write(f"{path}.new", json.dumps(written))
+        os.replace(f"{path}.new", path)
+        return written
 
 
 def _write(path: str, content: str) -> None:

@@ -164,7 +164,7 @@ def plan(found: Repository, system: str, backup: str = "") -> list[str]:
     if found.system and found.system != system:
         raise PostgresError(
             f"The object storage holds backups of another database (its system identifier is {found.system}, this "
-            f"one's {system}): name another bucket or postgres_backup.path. Nothing there has been changed."
+            f"one's {system}): name another bucket or the path in postgres_backup. Nothing there has been changed."
         )
     # Without a full backup there is nothing to which something could have changed.
     kind = backup if found.backups else "full"

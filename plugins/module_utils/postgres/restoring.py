@@ -22,12 +22,16 @@ class Places(TypedDict):
 
 
 def primaries(states: States) -> list[str]:
-    """Members that run as primary."""
-    return [name for name, state in states.items() if state and state["running"] and state["in_recovery"] is False]
+    """Members that run as primary, and are not cut off."""
+    return [
+        name
+        for name, state in states.items()
+        if state and state["running"] and state["in_recovery"] is False and not state["firewalled"]
+    ]
 
 
 def restore(states: States, order: Sequence[str]) -> Places:
-    """The primary is restored, or without one the first of ``order``; all others become its replicas again."""
+    """The primary is restored, without one whoever was cut off in it, else the first; all others become replicas."""
     running = primaries(states)
     silent = [name for name in order if states.get(name) is None]
     if len(running) > 1:
@@ -37,7 +41,8 @@ def restore(states: States, order: Sequence[str]) -> Places:
             f"{', '.join(silent)} cannot be asked what it holds, and would go on with what is being replaced: bring it "
             "up, or take it out of the topology."
         )
-    member = running[0] if running else next(iter(order), "")
+    begun = [name for name in order if (states[name] or {}).get("recovered")]
+    member = next(iter([*running, *begun, *order]), "")
     if not member:
         return _refuse("There is no database server in the inventory.")
     others = [name for name in order if name != member and (states[name] or {}).get("data") == "present"]

@@ -25,6 +25,7 @@ _WHY = "/run/bulwark-postgres/why"
 _QUESTION = """
 SELECT json_build_object(
   'loaded', extract(epoch FROM pg_conf_load_time()),
+  'paused', pg_is_in_recovery() AND pg_is_wal_replay_paused(),
   'pending_restart', (SELECT coalesce(json_agg(name ORDER BY name), '[]') FROM pg_settings WHERE pending_restart),
   'needs_restart', (SELECT coalesce(json_agg(DISTINCT f.name), '[]') FROM pg_file_settings f JOIN pg_settings s
     ON s.name = f.name AND s.context = 'postmaster' WHERE NOT f.applied AND f.error IS NOT NULL),
@@ -53,7 +54,7 @@ class Seen:
 class Step:
     """One thing to do; ``why`` is for people."""
 
-    kind: str  # read-unit, enable, start, restart or reload
+    kind: str  # read-unit, enable, start, wait, restart, reload or resume
     why: str
 
 
@@ -82,6 +83,8 @@ def decide(seen: Seen) -> Step | None:
         return Step("reload", f"its files are newer than what it has read{later}")
     if seen.server["pending_restart"]:
         return Step("restart", f"only a restart changes {', '.join(seen.server['pending_restart'])}")
+    if seen.server["paused"]:
+        return Step("resume", "its replay is paused, as a restore drill leaves it that was killed")
     return None
 
 
@@ -165,6 +168,8 @@ class Service:
             return self._answers()
         elif step.kind == "wait":
             return self._answers()
+        elif step.kind == "resume":
+            Server(self.run).sql("SELECT pg_wal_replay_resume();")
         elif step.kind == "reload":
             before = changed([f"{FOLDER}/{name}" for name in READ_ON_RELOAD])
             Server(self.run).sql("SELECT pg_reload_conf();")

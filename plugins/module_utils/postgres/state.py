@@ -5,12 +5,13 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import shutil
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from typing import TypedDict
+from typing import Any, TypedDict
 
 from .container import DATA, FOLDER, NAME, Image, Json, PostgresError, Runner, Server, data_directory
 from .repository import SPOOL
@@ -43,7 +44,9 @@ SELECT json_build_object(
     ELSE pg_current_wal_flush_lsn() END - '0/0'::pg_lsn,
   'replayed_seconds_ago', CASE WHEN pg_is_in_recovery()
     THEN extract(epoch FROM clock_timestamp() - pg_last_xact_replay_timestamp()) END,
-  'lag', (SELECT coalesce(json_object_agg(application_name, pg_current_wal_flush_lsn() - flush_lsn), '{}')
+  'paused', pg_is_in_recovery() AND pg_is_wal_replay_paused(),
+  'lag', (SELECT coalesce(json_object_agg(application_name,
+      pg_current_wal_flush_lsn() - coalesce(replay_lsn, flush_lsn)), '{}')
     FROM pg_stat_replication WHERE state = 'streaming' AND NOT pg_is_in_recovery()),
   'replicas', (SELECT coalesce(json_agg(DISTINCT application_name), '[]') FROM pg_stat_replication
     WHERE state = 'streaming'),
@@ -57,6 +60,7 @@ class State(TypedDict):
     data: str
     foreign: str
     fenced: bool
+    recovered: bool
     standby: bool
     firewalled: bool
     engine: bool
@@ -69,6 +73,7 @@ class State(TypedDict):
     shutdown: str
     replayed_seconds_ago: float | None
     receiving: bool
+    paused: bool
     lag: dict[str, int]
     replicas: list[str]
     pending_restart: list[str]
@@ -166,6 +171,7 @@ def read(run: Runner, image: Image, major: int) -> State:
         "data": data,
         "foreign": foreign,
         "fenced": os.path.exists(FENCE),
+        "recovered": (restoring_mark(major) or {"phase": "recovered"})["phase"] != "recovered",
         "standby": os.path.exists(f"{inside}/standby.signal"),
         "firewalled": run(["nft", "list", "table", "inet", FENCE_TABLE])[0] == 0,
         "engine": False,
@@ -178,6 +184,7 @@ def read(run: Runner, image: Image, major: int) -> State:
         "shutdown": "",
         "replayed_seconds_ago": None,
         "receiving": False,
+        "paused": False,
         "lag": {},
         "replicas": [],
         "pending_restart": [],
@@ -213,6 +220,13 @@ def _ask(run: Runner) -> Json:
         return Server(run).ask(_SERVER)
     except PostgresError:
         return None
+
+
+def restoring_mark(major: int) -> dict[str, Any] | None:
+    """How far a restore has got that has not ended: its target, and the phase recovered, placing or placed."""
+    text = _text(f"{DATA}/{major}/{RECOVERED}")
+    found: dict[str, Any] | None = json.loads(text) if text else None
+    return found
 
 
 def _text(path: str) -> str:

@@ -68,6 +68,8 @@ def step_up(here: Local, check_mode: bool = False) -> list[str]:
     """Let the primary that has stepped down be primary again, after nobody took over."""
     told = []
     if here.standby:
+        if here.runs() or here.control().shutdown != "shut down":
+            raise PostgresError("This member was not shut down as a primary, so it does not become one again.")
         told.append("made it a primary again")
     if told and not check_mode:
         here.make_primary()
@@ -75,19 +77,22 @@ def step_up(here: Local, check_mode: bool = False) -> list[str]:
     return told
 
 
-def promote(here: Local, position: int, check_mode: bool = False) -> list[str]:
+def promote(here: Local, position: int, check_mode: bool = False, slots_only: bool = False) -> list[str]:
     """Make this replica the primary, or see to it that it is complete as one; returns what was done.
 
-    ``position``: how much WAL it must have replayed. Raises PostgresError, and then it is a replica for certain, or the
+    ``position``: how much WAL it must have replayed. ``slots_only`` refuses to promote anybody. Raises
+    PostgresError, and then it is a replica for certain, or the
     message says that it is not known.
     """
     told: list[str] = []
-    if not here.runs() and here.standby:
+    if not here.runs() and here.standby and not slots_only:
         told.append("started the replica")
         if check_mode:
             return [*told, "promoted it"]
         here.start()
     recovering = here.ask("pg_is_in_recovery()")
+    if recovering and slots_only:
+        raise PostgresError("This member is a replica by now: somebody has moved the primary. Run this again.")
     told += make_slots(here, [slot(peer.name) for peer in here.installed.peers], check_mode)
     if recovering:
         told.append("promoted it")
@@ -116,11 +121,10 @@ def _promote(here: Local, position: int) -> None:
         return
     # A request that is still under way ends with the process.
     here.stop()
-    forget(RAN_AS_PRIMARY)
     if not here.standby:
         here.start()
-        put(RAN_AS_PRIMARY)
         return
+    forget(RAN_AS_PRIMARY)
     here.start()
     drop_slots(here)
     raise PostgresError(f"It was not promoted within {here.seconds} s, and is a replica as before. {here.last_words()}")

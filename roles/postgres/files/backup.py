@@ -53,7 +53,11 @@ def newest_backup() -> float | None:
     said = out_of([*PGBACKREST, "info", "--output=json"])
     if said is None:
         return None
-    stanzas = json.loads(said)
+    try:
+        # What does not decrypt is quoted in it as it is.
+        stanzas = json.loads(said, strict=False)
+    except ValueError:
+        return None
     if any(entry["status"]["code"] not in {0, 1, 2, 3} for stanza in stanzas for entry in stanza.get("repo", [])):
         return None
     backups = stanzas[0].get("backup", []) if stanzas else []

@@ -183,12 +183,13 @@ def start(config: dict) -> int:
             break
         time.sleep(PAUSE)
     standby = Path(config["pgdata"], "standby.signal").exists()
+    if standby:
+        # Before it starts: as soon as it runs, it may be promoted.
+        RAN_AS_PRIMARY.unlink(missing_ok=True)
     started = subprocess.run([*COMPOSE, "up", "--detach", "--remove-orphans"], check=False).returncode
     if started != 0:
         return started
-    if standby:
-        RAN_AS_PRIMARY.unlink(missing_ok=True)
-    else:
+    if not standby:
         RAN_AS_PRIMARY.touch()
         APPROVAL.unlink(missing_ok=True)
     return supervise()

@@ -29,6 +29,7 @@ def state(**more: Any) -> dict[str, Any]:
         "position": 1000,
         "shutdown": "",
         "receiving": True,
+        "paused": False,
         "replayed_seconds_ago": 3.2,
         "lag": {},
     }

@@ -92,7 +92,7 @@ def frozen(**tables: list[Any]) -> drill.Frozen:
 
 def test_the_same_rows_are_the_same() -> None:
     found = drill.report(frozen(a=[2, "5"], b=[0, "0"]), {"a": [2, "5"], "b": [0, "0"]}, 90.0)
-    assert found == {"tables": 2, "rows": 2, "differ": [], "age": 40.0, "newest": 90.0}
+    assert found == {"tables": 2, "rows": 2, "differ": [], "age": 40.0}
 
 
 def test_a_changed_a_missing_and_an_additional_table_differ() -> None:
@@ -109,7 +109,7 @@ def test_nothing_is_lost_when_nothing_newer_existed() -> None:
 
 
 def state(**more: Any) -> dict[str, Any]:
-    return {"data": "present", "running": True, "in_recovery": True, "receiving": True} | more
+    return {"data": "present", "running": True, "in_recovery": True, "receiving": True, "firewalled": False} | more
 
 
 PRIMARY = state(in_recovery=False, receiving=False)
@@ -124,6 +124,14 @@ def test_without_any_data_the_first_is() -> None:
     nothing = state(data="none", running=False, in_recovery=None)
     found = restoring.restore({"db-primary": nothing, "db-replica": nothing}, ORDER)
     assert (found["primary"], found["member"], found["others"]) == ("", "db-primary", [])
+
+
+def test_a_restore_that_was_cut_off_goes_on_where_it_was() -> None:
+    down = {"running": False, "in_recovery": None}
+    found = restoring.restore(
+        {"db-primary": state(**down), "db-replica": state(data="none", recovered=True, **down)}, ORDER
+    )
+    assert (found["member"], found["others"]) == ("db-replica", ["db-primary"])
 
 
 def test_a_restore_needs_everybodys_answer_and_no_second_primary() -> None:

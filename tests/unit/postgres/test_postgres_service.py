@@ -13,7 +13,14 @@ from ansible_collections.bulwark.hetzner.plugins.module_utils.postgres import bo
 from ansible_collections.bulwark.hetzner.plugins.module_utils.postgres.container import PostgresError, image
 from ansible_collections.bulwark.hetzner.plugins.module_utils.postgres.service import Seen, Service, changed, decide
 
-ANSWER = {"loaded": 200.0, "pending_restart": [], "needs_restart": [], "errors": [], "hba_errors": []}
+ANSWER = {
+    "loaded": 200.0,
+    "paused": False,
+    "pending_restart": [],
+    "needs_restart": [],
+    "errors": [],
+    "hba_errors": [],
+}
 SETTLED = Seen(
     unit_read=True,
     unit_enabled=True,
@@ -82,6 +89,12 @@ def settle(monkeypatch: pytest.MonkeyPatch, seen: Sequence[Seen], check: int = 0
 
     monkeypatch.setattr(service, "look", lambda run, timers: next(views))
     return Service(run, 1, pause=lambda seconds: None).settle(check_mode), ran
+
+
+def test_a_replay_that_a_killed_drill_left_paused_goes_on() -> None:
+    step = decide(answer(paused=True))
+    assert step
+    assert step.kind == "resume"
 
 
 def test_a_first_start_takes_all_steps_one_by_one(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -163,6 +163,20 @@ def test_stepping_down_can_be_taken_back(play: Callable[..., Played]) -> None:
     assert switch.step_up(played.here) == []
 
 
+def test_a_replica_that_never_stepped_down_does_not_step_up(play: Callable[..., Played]) -> None:
+    played = play(standby=True, recovering=True)
+    with pytest.raises(PostgresError, match="was not shut down as a primary"):
+        switch.step_up(played.here)
+    assert played.here.standby
+
+
+def test_whoever_only_sees_to_slots_promotes_nobody(play: Callable[..., Played]) -> None:
+    played = play(standby=True, recovering=True)
+    with pytest.raises(PostgresError, match="is a replica by now"):
+        switch.promote(played.here, 0, slots_only=True)
+    assert played.recovering
+
+
 def test_a_replica_with_all_of_it_takes_over(play: Callable[..., Played]) -> None:
     played = play(standby=True, recovering=True)
     played.replayed = 1120
