@@ -87,10 +87,12 @@ def test_a_switchover_that_is_killed_is_completed_by_the_next(step, later):
 
 def test_when_the_replica_does_not_take_over_the_old_primary_goes_on():
     primary, replica = parts()
-    sql(replica, "SELECT pg_wal_replay_pause()")
-    until(lambda: sql(replica, "SELECT pg_get_wal_replay_pause_state()") == "paused")
     with writing() as seen:
-        ended_well, said = Playbook("playbooks/switchover.yml", "-e", "postgres_pair_seconds=5").end()
+        run = Playbook("playbooks/switchover.yml", "-e", "postgres_pair_seconds=5")
+        # After both were asked, or it would be refused.
+        run.until_it_says("Refuse what cannot be")
+        sql(replica, "SELECT pg_wal_replay_pause()")
+        ended_well, said = run.end()
         assert not ended_well
         assert f"{replica} did not take over, so {primary} was started as primary again. It has replayed up to" in said
         until(lambda: is_primary(primary))
@@ -103,7 +105,10 @@ def test_what_must_be_refused():
     primary, replica = parts()
     assert f"{primary} is primary and answers, so there is nothing to take over" in refused("failover")
     for confirm in ("", "production"):
-        assert "Confirm it with the environment's name, -e confirm=molecule" in refused("switchover", confirm=confirm)
+        assert "confirm it with -e confirm=molecule" in refused("switchover", confirm=confirm)
+    sql(replica, "SELECT pg_wal_replay_pause()")
+    assert f"{replica} has paused its replay" in refused("switchover")
+    sql(replica, "SELECT pg_wal_replay_resume()")
     for verb in ("rejoin", "replica_rebuild"):
         assert f"{primary} is the primary: its data is what" in refused(verb, "-e", f"member={primary}")
     assert "there are 1 members" in refused("switchover", "--limit", primary)
