@@ -16,6 +16,7 @@ from typing import Any, TypedDict
 
 from . import repository
 from .container import PostgresError, Server
+from .pair import lsn
 from .recovery import Scratch, Target
 
 SEGMENT = 16 * 1024**2  # bytes of WAL in a file, as initdb has it
@@ -60,7 +61,7 @@ def segment_end(name: str | None) -> str | None:
     if not found:
         return None
     end = (int(found[1], 16) << 32) + (int(found[2], 16) + 1) * SEGMENT
-    return f"{end >> 32:X}/{end & 0xFFFFFFFF:X}"
+    return lsn(end)
 
 
 def order(position: str) -> int:

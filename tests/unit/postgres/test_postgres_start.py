@@ -2,26 +2,17 @@
 
 from __future__ import annotations
 
-import importlib.util
-import sys
-from pathlib import Path
 from types import ModuleType
 from typing import Any
 
 import pytest
 
-FILE = Path(__file__).parents[3] / "roles/postgres/files/start.py"
+from tests.checkout import load
 
 
 @pytest.fixture(scope="module")
 def start() -> ModuleType:
-    spec = importlib.util.spec_from_file_location("bulwark_postgres_start", FILE)
-    assert spec
-    assert spec.loader
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = module  # where its dataclasses look for themselves
-    spec.loader.exec_module(module)
-    return module
+    return load("roles/postgres/files/start.py")
 
 
 def decided(start: ModuleType, answers: list[tuple[str, int, bool]], **more: Any) -> tuple[int, str]:
