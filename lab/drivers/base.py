@@ -77,6 +77,8 @@ class Machine:
 
 @dataclass(frozen=True)
 class NetworkMember:
+    """A server or a load balancer; IDs are of one series, so that ``machine_id`` holds either's."""
+
     machine_id: int
     nic: PrivateNic
 
@@ -100,12 +102,95 @@ class Volume:
 
 
 @dataclass(frozen=True)
+class HealthCheck:
+    """How a target is asked whether it can take traffic. Times are in seconds."""
+
+    protocol: str  # tcp, http
+    port: int
+    interval: int
+    timeout: int
+    retries: int
+    # of protocol http
+    domain: str | None = None  # the Host header; None: no such header
+    path: str = "/"
+    response: str | None = None  # what the answer's body must contain
+    status_codes: tuple[str, ...] = ("2??", "3??")  # ? is any character, * are any
+    tls: bool = False
+
+
+@dataclass(frozen=True)
+class Certificate:
+    """What a load balancer shows to users; both in PEM."""
+
+    certificate: str  # with its chain
+    private_key: str
+
+
+@dataclass(frozen=True)
+class Service:
+    """One port of a load balancer. What is said of HTTP is for the protocols http and https."""
+
+    protocol: str  # tcp, http, https
+    listen_port: int
+    destination_port: int
+    proxyprotocol: bool  # whether targets are told the client's address by the PROXY protocol
+    health_check: HealthCheck
+    timeout_idle: int = 50  # seconds
+    cookie: tuple[str, int] | None = (
+        None  # name and lifetime in seconds of the cookie of sticky sessions; None: not sticky
+    )
+    redirect_http: bool = False  # of https: port 80 redirects here
+    certificates: tuple[Certificate, ...] = ()  # of https
+
+
+@dataclass(frozen=True)
+class LoadBalancer:
+    """A load balancer: a namespace with its interfaces, and what listens there."""
+
+    load_balancer_id: int
+    algorithm: str  # round_robin, least_connections
+    max_connections: int
+    public: PublicNic | None
+    private: PrivateNic | None
+    services: tuple[Service, ...]
+    targets: tuple[str, ...]  # addresses at which it reaches them
+
+
+class Health(Enum):
+    """What a load balancer knows of a target."""
+
+    HEALTHY = "healthy"
+    UNHEALTHY = "unhealthy"
+    UNKNOWN = "unknown"  # not asked yet
+
+
+@dataclass(frozen=True)
+class Traffic:
+    """Counters of a load balancer since its process started, and the connections that are open now."""
+
+    open_connections: int
+    connections: int
+    requests: int
+    bytes_in: int
+    bytes_out: int
+
+
+@dataclass(frozen=True)
+class LoadBalancerStatus:
+    """What is seen of a running load balancer."""
+
+    health: Mapping[tuple[str, int], Health]  # by a target's address and a service's listen port
+    traffic: Traffic
+
+
+@dataclass(frozen=True)
 class Inventory:
     """Everything there is, whichever process made it."""
 
     machines: Mapping[int, bool]  # whether it is running
     networks: frozenset[int]
     volumes: frozenset[int]
+    load_balancers: frozenset[int] = frozenset()
 
 
 class Exit(Enum):
@@ -119,7 +204,7 @@ ExitListener = Callable[[int, Exit], None]
 
 
 class Driver(Protocol):
-    """Makes machines, networks and volumes real. Every failure is a DriverError."""
+    """Makes machines, networks, volumes and load balancers real. Every failure is a DriverError."""
 
     def boots(self, image: str) -> bool:
         """Whether machines can be made from this image."""
@@ -162,6 +247,19 @@ class Driver(Protocol):
 
     def delete_volume(self, volume_id: int) -> None:
         """Remove the disk and what is on it. Unknown volumes are fine."""
+
+    def sync_load_balancer(self, load_balancer: LoadBalancer) -> None:
+        """Make it what is described, without cutting connections to targets that stay.
+
+        Those to targets that are not described any more are cut. Its place in a network is a member of that network
+        (``NetworkMember``), which is synchronised apart. A new target takes traffic after its first good answer.
+        """
+
+    def delete_load_balancer(self, load_balancer_id: int) -> None:
+        """Remove it with its interfaces. Unknown ones are fine."""
+
+    def load_balancer_status(self, load_balancer_id: int) -> LoadBalancerStatus:
+        """What it sees of its targets, and what went through it; a DriverError when it does not run."""
 
     def close(self) -> None:
         """Let go of everything this process holds; the real things stay."""
