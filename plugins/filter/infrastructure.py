@@ -125,6 +125,87 @@ options:
             description: Another bucket, for backups of the database.
             type: str
             required: true
+      load_balancer:
+        description:
+          - The load balancer, which is made where there is an RV(ignore:edge). It has the ninth address of the subnet,
+            and leads to all servers of the role C(app). See P(bulwark.hetzner.edge#filter).
+        type: dict
+        suboptions:
+          name:
+            description: Name of the load balancer.
+            type: str
+            default: rails-lb
+          type:
+            description: Type of the load balancer.
+            type: str
+            default: lb11
+          algorithm:
+            description: How it chooses a server for a request.
+            type: str
+            choices: [round_robin, least_connections]
+            default: round_robin
+          sticky_sessions:
+            description: Whether it leads a user to the same server again, by a cookie.
+            type: bool
+            default: false
+          health_check:
+            description: How it asks a server whether it can take traffic; the answer must be 2xx or 3xx.
+            type: dict
+            suboptions:
+              path:
+                description: Path that is asked for.
+                type: str
+                default: /up
+              host:
+                description: Host header of the question; without it there is none.
+                type: str
+              interval:
+                description: Seconds from one question to the next (3 to 60).
+                type: int
+                default: 15
+              timeout:
+                description: Seconds to wait for the answer (1 to 60).
+                type: int
+                default: 5
+              retries:
+                description: Failures in a row that take a server out, good answers in a row that take it in (1 to 5).
+                type: int
+                default: 3
+      edge:
+        description:
+          - Cloudflare in front of the load balancer; see C(docs/cloudflare.md). Without it there is neither, since the
+            load balancer shows the certificate that Cloudflare signs.
+          - The token is no part of it. It comes from the environment variable E(CLOUDFLARE_API_TOKEN).
+        type: dict
+        suboptions:
+          zone:
+            description: Name of the zone at Cloudflare, such as V(example.com).
+            type: str
+            required: true
+          hostnames:
+            description: Names in the zone by which users reach the application; the zone's own unless given.
+            type: list
+            elements: str
+          zone_owned:
+            description:
+              - Whether the whole zone is this environment's. Its settings (encryption to the origin, redirect to HTTPS,
+                HSTS, lowest version of TLS) hold for every name in it, so they are changed only if this is true, and
+                otherwise must be right already.
+            type: bool
+            default: false
+          hsts:
+            description: Whether browsers are told to use HTTPS only (HTTP Strict Transport Security).
+            type: bool
+            default: true
+          hsts_max_age:
+            description: Seconds for which browsers remember that.
+            type: int
+            default: 15552000
+          min_tls_version:
+            description: Lowest version of TLS that users may speak to the edge.
+            type: str
+            choices: ['1.0', '1.1', '1.2', '1.3']
+            default: '1.2'
       user:
         description: User that is made on every server at its first boot, with sudo and the admin keys.
         type: str

@@ -12,7 +12,7 @@ from ipaddress import ip_network
 from typing import Any
 
 from ..topology.reading import nearest
-from ..topology.schema import LOAD_BALANCER_HOST, ROLES, Topology, parse
+from ..topology.schema import ROLES, Topology, parse
 from .table import ADMIN, EVERYBODY, INTERNET, LOAD_BALANCER, PRIVATE_SERVERS, SERVERS, Flow
 
 #: What is read of the host variable ``bulwark_server``.
@@ -60,7 +60,7 @@ class Environment:
         found = set(self.topology.admin_addresses) if ADMIN in flow.from_ else set()
         if host.private_address:
             if LOAD_BALANCER in flow.from_:
-                found.add(f"{self.topology.subnet.network_address + LOAD_BALANCER_HOST}/32")
+                found.add(f"{self.topology.load_balancer_address}/32")
             for other in self.hosts.values():
                 if other.private_address and other is not host and other.is_in(flow.from_):
                     found.add(f"{other.private_address}/32")

@@ -5,16 +5,20 @@
 
 from __future__ import annotations
 
-from ipaddress import IPv4Address
+from collections.abc import Iterable
+from ipaddress import IPv4Address, ip_address
 from typing import Any
 
 from ..cloud_init import PrivateNetwork, UserDataError, user_data
 from ..flows.firewall import cloud_rules
+from .edge import LoadBalancer
 from .reading import TopologyError
-from .schema import BASTION, LOAD_BALANCER_HOST, MAX_COUNT, Group, Topology, parse
+from .schema import BASTION, MAX_COUNT, Group, Topology, parse
 
 BASTION_FIREWALL = "bastion-firewall"
 BASTION_IP = "bastion-ip"
+#: Where the application answers, as the flow ``app-http`` has it.
+APPLICATION_PORT = 80
 #: https://docs.hetzner.com/cloud/placement-groups/overview#limits
 MAX_SPREAD = 10
 
@@ -34,6 +38,68 @@ def infrastructure(data: object) -> dict[str, Any]:
         "primary_ips": [{"name": BASTION_IP, "type": "ipv4", "location": topology.location, "auto_delete": False}],
         "servers": servers,
         "volumes": [volume for group in topology.groups for volume in _Group(topology, group).volumes()],
+    }
+
+
+def edge(data: object, certificate: str, addresses: Iterable[str]) -> dict[str, Any]:
+    """What the modules of the load balancer and of Cloudflare are told; empty for a topology without an edge.
+
+    ``certificate`` is the name at Hetzner of the one that the load balancer shows, ``addresses`` are the load
+    balancer's own, IPv4 or IPv6. Raises :class:`TopologyError`.
+    """
+    topology = parse(data)
+    if topology.edge is None:
+        return {}
+    balancer, front = topology.load_balancer, topology.edge
+    types = [("AAAA" if ip_address(address).version == 6 else "A", address) for address in addresses]
+    return {
+        "zone": front.zone,
+        "zone_owned": front.zone_owned,
+        "hostnames": list(front.hostnames),
+        "settings": {
+            "ssl": "strict",
+            "always_use_https": True,
+            "min_tls_version": front.min_tls_version,
+            "hsts": {"enabled": front.hsts_max_age > 0, "max_age": front.hsts_max_age},
+        },
+        "records": [
+            {"name": name, "type": kind, "content": address, "proxied": True}
+            for name in front.hostnames
+            for kind, address in types
+        ],
+        "load_balancer": {
+            "name": balancer.name,
+            "type": balancer.type,
+            "location": topology.location,
+            "algorithm": balancer.algorithm,
+            "network": {"name": topology.network_name, "address": str(topology.load_balancer_address)},
+            "services": [_service(balancer, certificate)],
+            "targets": [{"label_selector": f"env={topology.environment},role-app=true", "use_private_ip": True}],
+        },
+    }
+
+
+def _service(balancer: LoadBalancer, certificate: str) -> dict[str, Any]:
+    """HTTPS for users, plain HTTP to application servers, which only the load balancer can reach there."""
+    check = balancer.health_check
+    return {
+        "protocol": "https",
+        "listen_port": 443,
+        "destination_port": APPLICATION_PORT,
+        "proxyprotocol": False,
+        "http": {
+            "redirect_http": True,
+            "sticky_sessions": balancer.sticky_sessions,
+            "certificates": [{"name": certificate}],
+        },
+        "health_check": {
+            "protocol": "http",
+            "port": APPLICATION_PORT,
+            "interval": check.interval,
+            "timeout": check.timeout,
+            "retries": check.retries,
+            "http": {"domain": check.host, "path": check.path, "status_codes": ["2??", "3??"], "tls": False},
+        },
     }
 
 
@@ -121,7 +187,7 @@ def _check_addresses(topology: Topology, addresses: dict[str, IPv4Address]) -> N
         topology.gateway: "the network's gateway",
         subnet.network_address: "the subnet itself",
         subnet.broadcast_address: "the subnet's broadcast",
-        subnet.network_address + LOAD_BALANCER_HOST: "the load balancer",
+        topology.load_balancer_address: "the load balancer",
     }
     for name, address in addresses.items():
         if address not in subnet:

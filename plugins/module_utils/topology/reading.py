@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from ipaddress import IPv4Address, IPv4Network
 from typing import Any
 
@@ -55,6 +55,18 @@ class Section:
         if isinstance(value, bool) or not isinstance(value, int) or not minimum <= value <= maximum:
             raise TopologyError(f"{self.path}.{key} must be a whole number from {minimum} to {maximum}, not {value!r}.")
         return value
+
+    def truth(self, key: str, default: bool) -> bool:
+        value = self.get(key, default)
+        if not isinstance(value, bool):
+            raise TopologyError(f"{self.path}.{key} must be true or false, not {value!r}.")
+        return value
+
+    def choice(self, key: str, default: str, choices: Sequence[str]) -> str:
+        value = self.get(key, default)
+        if value not in choices:
+            raise TopologyError(f"{self.path}.{key} must be one of {', '.join(choices)}, not {value!r}.")
+        return str(value)
 
     def texts(self, key: str) -> list[str]:
         values = self.get(key, [])

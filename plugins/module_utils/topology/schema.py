@@ -14,6 +14,9 @@ from ipaddress import IPv4Address, IPv4Network, ip_network
 from ..flows.reading import parse_flows
 from ..flows.table import Flow
 from ..object_storage.names import mistake_in_bucket_name, mistake_in_endpoint, mistake_in_region
+from .edge import Edge, LoadBalancer
+from .edge import edge as parse_edge
+from .edge import load_balancer as parse_load_balancer
 from .reading import Section, TopologyError
 
 VERSION = 1
@@ -37,6 +40,8 @@ KEYS = (
     "user",
     "flows",
     "object_storage",
+    "load_balancer",
+    "edge",
 )
 
 
@@ -73,7 +78,7 @@ ROLES = {
         Role("monitoring", "cax21", 1, (), "monitor-{number:02d}", (8,), 160),
     )
 }
-#: Kept free for the load balancer.
+#: The load balancer's.
 LOAD_BALANCER_HOST = 9
 
 
@@ -112,11 +117,17 @@ class Topology:
     user: str
     flows: tuple[Flow, ...]
     object_storage: ObjectStorage | None
+    load_balancer: LoadBalancer
+    edge: Edge | None  # None: nothing in front, and no load balancer either
 
     @property
     def gateway(self) -> IPv4Address:
         """The vendor's router is at the first address of the range."""
         return self.ip_range[1]
+
+    @property
+    def load_balancer_address(self) -> IPv4Address:
+        return self.subnet.network_address + LOAD_BALANCER_HOST
 
 
 def parse(data: object) -> Topology:
@@ -138,6 +149,8 @@ def parse(data: object) -> Topology:
         user=_user(top),
         flows=parse_flows(top.get("flows", {}), {role: role == BASTION for role in ROLES}),
         object_storage=_object_storage(top) if "object_storage" in top else None,
+        load_balancer=parse_load_balancer(top),
+        edge=parse_edge(top) if "edge" in top else None,
     )
     _check_ranges(topology)
     return topology
