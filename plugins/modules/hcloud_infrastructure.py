@@ -184,8 +184,9 @@ from ansible.module_utils.basic import AnsibleModule
 from ..module_utils.hcloud_client import ARGUMENTS, APIException, ClientError, create_client, explain
 from ..module_utils.infrastructure.apply import ApplyError
 from ..module_utils.infrastructure.declared import DeclarationError
+from ..module_utils.infrastructure.execution import RefusedError
 from ..module_utils.infrastructure.options import RESOURCES
-from ..module_utils.infrastructure.run import RefusedError, Run
+from ..module_utils.infrastructure.run import Run
 
 SPEC = {
     **ARGUMENTS,

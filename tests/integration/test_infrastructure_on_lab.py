@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 import yaml
 from ansible_collections.bulwark.hetzner.plugins.module_utils.hcloud_client import Client
-from ansible_collections.bulwark.hetzner.plugins.module_utils.infrastructure.run import RefusedError
+from ansible_collections.bulwark.hetzner.plugins.module_utils.infrastructure.execution import RefusedError
 
 from tests.checkout import ROOT, ansible_environment, tool
 from tests.integration.environment import declared, made, run

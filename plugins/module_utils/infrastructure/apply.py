@@ -25,7 +25,13 @@ POLL_BATCH = 25
 
 #: After these it is worth to read again what is there, and to go on from that. Somebody else, or our own request whose
 #: answer was lost, has changed what the plan was made from; or something passing has kept us waiting for too long.
-READ_AGAIN = REFUSED_FOR_NOW | UNCLEAR | {"uniqueness_error", "not_found", "action_failed"}
+READ_AGAIN = (
+    REFUSED_FOR_NOW
+    | UNCLEAR
+    | {"uniqueness_error", "not_found", "action_failed", "resource_in_use"}
+    # What a load balancer answers to being given what it has.
+    | {"source_port_already_used", "target_already_defined", "load_balancer_already_attached", "ip_not_available"}
+)
 
 
 class ApplyError(Exception):

@@ -162,8 +162,7 @@ class Infrastructure:
 def parse(params: Mapping[str, Any]) -> Infrastructure:
     """The infrastructure in the module's options; raises :class:`DeclarationError` for the first mistake found."""
     environment = params["environment_name"]
-    if not environment or not _LABEL_VALUE.fullmatch(environment):
-        raise DeclarationError(f"environment_name: {environment!r} cannot be the value of a label.")
+    check_environment(environment)
     infrastructure = Infrastructure(
         environment,
         ssh_keys=_all(params, "ssh_keys", lambda data: SshKey(**data)),
@@ -188,13 +187,24 @@ def _all(params: Mapping[str, Any], option: str, make: Callable[[dict[str, Any]]
         if times > 1:
             raise DeclarationError(f"{option}: {name} is declared {times} times.")
     for resource in resources:
-        for key, value in (resource.labels or {}).items():
-            if not _LABEL_KEY.fullmatch(key) or not _LABEL_VALUE.fullmatch(value) or key.startswith("hetzner.cloud/"):
-                raise DeclarationError(
-                    f"{option}: {resource.name} has the label {key}={value}; a label's key and value are at most 63 "
-                    "of A-Z a-z 0-9 . _ - with a letter or digit at both ends, and hetzner.cloud/ is the vendor's."
-                )
+        check_labels(option, resource.name, resource.labels)
     return resources
+
+
+def check_labels(option: str, name: str, labels: Labels) -> None:
+    """Raises :class:`DeclarationError` for labels that the API would refuse."""
+    for key, value in (labels or {}).items():
+        if not _LABEL_KEY.fullmatch(key) or not _LABEL_VALUE.fullmatch(value) or key.startswith("hetzner.cloud/"):
+            raise DeclarationError(
+                f"{option}: {name} has the label {key}={value}; a label's key and value are at most 63 "
+                "of A-Z a-z 0-9 . _ - with a letter or digit at both ends, and hetzner.cloud/ is the vendor's."
+            )
+
+
+def check_environment(name: str) -> None:
+    """Raises :class:`DeclarationError` for a name that cannot be the value of a label."""
+    if not name or not _LABEL_VALUE.fullmatch(name):
+        raise DeclarationError(f"environment_name: {name!r} cannot be the value of a label.")
 
 
 def _network(data: dict[str, Any]) -> Network:

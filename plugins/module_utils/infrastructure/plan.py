@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Any, NamedTuple
 
-#: Kinds of resources, and where the API lists them.
+#: Kinds of an environment's infrastructure, and where the API lists them.
 COLLECTIONS = {
     "ssh_key": "/ssh_keys",
     "network": "/networks",
@@ -20,6 +20,8 @@ COLLECTIONS = {
     "server": "/servers",
     "volume": "/volumes",
 }
+#: The same, with those that have a module of their own.
+PATHS = COLLECTIONS | {"load_balancer": "/load_balancers", "certificate": "/certificates"}
 
 
 def ownership(environment: str) -> dict[str, str]:

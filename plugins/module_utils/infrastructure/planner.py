@@ -24,7 +24,7 @@ def plan_present(declared: Infrastructure, actual: Actual, allow: frozenset[str]
     Resources of the environment that are not declared any more are left alone, unless ``allow`` names them. Kinds that
     were omitted are left alone altogether.
     """
-    planning = Planning(declared.environment, declared, actual, allow)
+    planning = Planning(declared.environment, declared, actual, allow=allow)
     plan_ssh_keys(planning)
     plan_networks(planning)
     plan_firewalls(planning)
@@ -46,7 +46,7 @@ def plan_present(declared: Infrastructure, actual: Actual, allow: frozenset[str]
 
 def plan_absent(environment: str, actual: Actual, allow: frozenset[str] = frozenset()) -> Plan:
     """What deletes everything of the environment; its volumes only where ``allow`` says so."""
-    planning = Planning(environment, Infrastructure(environment), actual, allow)
+    planning = Planning(environment, Infrastructure(environment), actual, allow=allow)
     refs = _owned(environment, actual)
     kept = set() if VOLUMES in allow else {ref for ref in refs if ref.kind == "volume"}
     plan_deletion(planning, refs - kept, f"environment {environment} shall be absent")

@@ -6,8 +6,9 @@
 from __future__ import annotations
 
 from . import actual, declared
+from .draft import hint
 from .plan import Ref
-from .planning import Planning, hint
+from .planning import Planning
 
 
 def plan_servers(planning: Planning) -> None:
