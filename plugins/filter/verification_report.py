@@ -53,8 +53,8 @@ EXAMPLES = r"""
 RETURN = r"""
 _value:
   description:
-    - C(ok) (bool, false also when nothing was checked at all), C(checks) (all of them), C(lines) (a table for people)
-      and C(failures) (host and check of each that does not hold).
+    - C(ok) (bool, false also when nothing was checked at all), C(checks) (all of them), C(lines) (a table for people),
+      C(failures) (host and check of each that does not hold) and C(summary) (sentences that examinations had to say).
   type: dict
 """
 

@@ -12,12 +12,13 @@ from ansible_collections.bulwark.hetzner.plugins.module_utils.verification.check
 
 
 class Report(TypedDict):
-    """Every check, whether all of them hold, a table for people, and the names of those that do not hold."""
+    """Every check, whether all of them hold, a table for people, the names of those that do not hold, and sentences."""
 
     ok: bool
     checks: list[Check]
     lines: list[str]
     failures: list[str]
+    summary: list[str]
 
 
 def build_report(
@@ -29,12 +30,20 @@ def build_report(
     ``together`` are checks that no host can make alone.
     """
     checks: list[Check] = []
+    summary: list[str] = []
     for host, examinations in sorted(results.items()):
         for examination, result in examinations:
+            summary.extend(result.get("summary", ()))
             checks.extend(result["checks"] if "checks" in result else [_not_examined(host, examination, result)])
     checks.extend(together)
     failures = [f"{check['host']}: {check['check']}" for check in checks if not check["ok"]]
-    return {"ok": bool(checks) and not failures, "checks": checks, "lines": _table(checks), "failures": failures}
+    return {
+        "ok": bool(checks) and not failures,
+        "checks": checks,
+        "lines": _table(checks),
+        "failures": failures,
+        "summary": summary,
+    }
 
 
 def one_primary(results: Mapping[str, Mapping[str, Any]]) -> list[Check]:
