@@ -1,9 +1,10 @@
 # Copyright: Contributors to bulwark.hetzner
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Which requests to the API may be repeated, when, and how many of them in one run.
+"""Which requests to an API may be repeated, when, and how many of them in one run.
 
-Codes and statuses: https://docs.hetzner.cloud/reference/cloud#errors; headers: the same, #rate-limiting.
+Codes are Hetzner's, https://docs.hetzner.cloud/reference/cloud#errors, statuses everybody's; headers: the same,
+#rate-limiting.
 """
 
 from __future__ import annotations
@@ -19,8 +20,8 @@ from email.utils import parsedate_to_datetime
 REFUSED_FOR_NOW = frozenset({"conflict", "locked", "rate_limit_exceeded", "unavailable", "maintenance", 423, 429, 503})
 #: Nobody knows whether it was done, as where no answer came at all.
 UNCLEAR = frozenset({"timeout", "bad_gateway", "server_error", 500, 502, 504})
-#: Done twice, these are as good as done once.
-REPEATABLE_METHODS = frozenset({"GET", "HEAD", "PUT", "DELETE"})
+#: Done twice, these are as good as done once; PATCH, because all that are sent from here set values.
+REPEATABLE_METHODS = frozenset({"GET", "HEAD", "PUT", "PATCH", "DELETE"})
 
 #: Times that one request is repeated; fewer where there is no answer, since the endpoint may simply be wrong.
 MAX_RETRIES = 6

@@ -1,0 +1,358 @@
+# Copyright: Contributors to bulwark.hetzner
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""DNS records: those declared, those of the zone, and what has to change. The plan is a pure function.
+
+Ours are marked by their comment, the only thing about a record that means nothing to Cloudflare and that every plan
+has: https://developers.cloudflare.com/dns/manage-dns-records/reference/record-attributes/.
+
+All changes go in one request, which Cloudflare carries out in one transaction: so a record makes room for one of
+another kind without a gap. A record's kind itself cannot be changed any more, since June 2026.
+https://developers.cloudflare.com/dns/manage-dns-records/how-to/batch-record-changes/
+"""
+
+from __future__ import annotations
+
+import re
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from ipaddress import IPv4Address, IPv6Address
+from typing import Any
+
+from .client import Client, CloudflareError
+from .plan import Change
+from .zones import full_name, punycode
+
+TYPES = ("A", "AAAA", "CNAME", "TXT")
+#: A zone of ours has far fewer, so that one request reads them all. The vendor allows more.
+PER_PAGE = 1000
+#: Records that one batch may change on the smallest plan.
+BATCH = 200
+#: Seconds to live that mean "automatic", the only one a proxied record has.
+AUTOMATIC = 1
+#: Kinds that no record of the first kind may share its name with.
+IN_THE_WAY = {"A": ("CNAME", "NS"), "AAAA": ("CNAME", "NS"), "CNAME": ("A", "AAAA", "NS"), "TXT": ("NS",)}
+
+
+@dataclass(frozen=True)
+class Declared:
+    """A record as the options ask for it; what is None is left as it is."""
+
+    name: str
+    type: str
+    content: str
+    proxied: bool | None
+    ttl: int | None
+    comment: str | None
+
+
+@dataclass(frozen=True)
+class Record:
+    """A record as the API tells it, its content in the form of :func:`_normal`."""
+
+    id: str
+    name: str
+    type: str
+    content: str
+    proxied: bool
+    ttl: int
+    comment: str
+
+
+@dataclass(frozen=True)
+class Step:
+    """One change, and the operation of the batch that makes it."""
+
+    change: Change
+    operation: str  # the batch's key: deletes, patches or posts
+    body: Mapping[str, Any]
+    record: str  # the record's name
+
+
+def check_environment(name: str) -> str:
+    """Raises :class:`CloudflareError` for an environment whose name cannot be part of the mark."""
+    if not re.fullmatch(r"[A-Za-z0-9._-]{1,63}", name):
+        raise CloudflareError(
+            f"environment_name: {name!r} cannot mark records: use at most 63 letters, digits, '.', '_' and '-'."
+        )
+    return name
+
+
+def mark(environment: str) -> str:
+    """What the comments of an environment's records begin with."""
+    return f"bulwark:{environment}"
+
+
+def owned(record: Record, environment: str) -> bool:
+    return record.comment == mark(environment) or record.comment.startswith(f"{mark(environment)} ")
+
+
+def parse(records: Sequence[Mapping[str, Any]], zone: str) -> list[Declared]:
+    """Raises :class:`CloudflareError` for records that there cannot be."""
+    declared = [_parse(record, zone) for record in records]
+    seen: set[tuple[str, str, str]] = set()
+    kinds = defaultdict(list)
+    for record in declared:
+        key = (record.name, record.type, record.content)
+        if key in seen:
+            raise CloudflareError(f"records: {record.name} {record.type} {record.content} is declared twice.")
+        seen.add(key)
+        kinds[record.name].append(record.type)
+    for name, types in kinds.items():
+        others = {kind for kind in types if kind in IN_THE_WAY["CNAME"]}
+        if "CNAME" in types and (others or types.count("CNAME") > 1):
+            raise CloudflareError(
+                f"records: {name} has a CNAME and another record beside it, which DNS does not allow: keep the CNAME "
+                "alone, or declare addresses only."
+            )
+    return declared
+
+
+def _parse(record: Mapping[str, Any], zone: str) -> Declared:
+    try:
+        name = full_name(record["name"], zone)
+        content = _normal(record["type"], record["content"], zone)
+    except (CloudflareError, ValueError) as error:
+        raise CloudflareError(f"records: {record['name']} {record['type']}: {error}") from error
+    proxied, ttl = record.get("proxied"), record.get("ttl")
+    if proxied and record["type"] == "TXT":
+        raise CloudflareError(f"records: {name}: a TXT record cannot be proxied.")
+    if ttl is not None and ttl != AUTOMATIC and not 30 <= ttl <= 86400:
+        raise CloudflareError(f"records: {name}: ttl is 1 (automatic), or from 30 to 86400 seconds.")
+    if proxied and ttl not in (None, AUTOMATIC):
+        raise CloudflareError(f"records: {name}: a proxied record has no ttl but the automatic one: leave ttl out.")
+    return Declared(name, record["type"], content, proxied, ttl, record.get("comment"))
+
+
+def parse_allow(names: Iterable[str], zone: str) -> frozenset[str]:
+    """Names of which records of others may be taken over. Raises :class:`CloudflareError`."""
+    allowed = set()
+    for name in names:
+        kind, _, rest = name.partition("/")
+        if kind != "record" or not rest:
+            raise CloudflareError(f"allow: {name!r} is not record/NAME such as record/www.")
+        allowed.add(full_name(rest, zone))
+    return frozenset(allowed)
+
+
+def read(client: Client, zone_id: str) -> list[Record]:
+    """Every record of the zone."""
+    return [
+        Record(
+            id=data["id"],
+            name=data["name"].lower(),
+            type=data["type"],
+            content=_there(data["type"], data.get("content") or "", client.zone),
+            proxied=bool(data.get("proxied")),
+            ttl=data["ttl"],
+            comment=data.get("comment") or "",
+        )
+        for data in client.list_all(f"/zones/{zone_id}/dns_records", PER_PAGE)
+    ]
+
+
+def plan(
+    declared: Iterable[Declared],
+    there: Iterable[Record],
+    environment: str,
+    zone: str,
+    allow: frozenset[str] = frozenset(),
+) -> list[Step]:
+    """What makes the records of the environment exactly those declared."""
+    wanted: dict[str, list[Declared]] = defaultdict(list)
+    for item in declared:
+        wanted[item.name].append(item)
+    found: dict[str, list[Record]] = defaultdict(list)
+    for record in there:
+        found[record.name].append(record)
+    ours = {name for name, records in found.items() if any(owned(record, environment) for record in records)}
+    steps: list[Step] = []
+    for name in sorted(wanted.keys() | ours):
+        planning = _Name(environment, zone, name, wanted[name], found[name], name in allow)
+        steps += planning.steps()
+    return steps
+
+
+@dataclass(frozen=True)
+class _Name:
+    """The planning of one name."""
+
+    environment: str
+    zone: str
+    name: str
+    wanted: Sequence[Declared]
+    there: Sequence[Record]
+    allowed: bool
+
+    def steps(self) -> list[Step]:
+        kinds = {item.type for item in self.wanted}
+        blocked = {kind for wanted in kinds for kind in IN_THE_WAY[wanted]} - kinds
+        steps: list[Step] = []
+        for record in self.there:
+            # The zone's own NS records are Cloudflare's affair, and in nobody's way.
+            in_the_way = record.type in blocked and not (record.type == "NS" and self.name == self.zone)
+            if owned(record, self.environment) and record.type not in kinds:
+                steps.append(self._delete(record, "no longer declared"))
+            elif in_the_way:
+                steps.append(self._delete(record, f"in the way of {' and '.join(sorted(kinds))}", foreign=True))
+        for kind in sorted(kinds):
+            steps += self._set(kind)
+        return steps
+
+    def _set(self, kind: str) -> list[Step]:
+        """The records of one kind: first those whose content stays, then others change theirs in place."""
+        wanted = [item for item in self.wanted if item.type == kind]
+        there = [record for record in self.there if record.type == kind]
+        by_content = {record.content: record for record in there}
+        pairs = [(item, by_content[item.content]) for item in wanted if item.content in by_content]
+        missing = [item for item in wanted if item.content not in by_content]
+        kept = {record.id for _, record in pairs}
+        spare = [record for record in there if record.id not in kept]
+        pairs += zip(missing, spare, strict=False)
+        steps = [step for item, record in pairs if (step := self._update(item, record))]
+        steps += [self._create(item) for item in missing[len(spare) :]]
+        return steps + [self._delete(record, "not declared") for record in spare[len(missing) :]]
+
+    def _create(self, item: Declared) -> Step:
+        body = _body(item, None, self.environment)
+        change = Change("record", f"{self.name} {item.type}", "create", "declared", after=_shown(body))
+        return Step(change, "posts", body, self.name)
+
+    def _update(self, item: Declared, record: Record) -> Step | None:
+        body = _body(item, record, self.environment)
+        after, before = _shown(body), _shown(_body_of(record))
+        foreign = not owned(record, self.environment)
+        if after == before:
+            return None
+        changed = [key for key in after if after[key] != before.get(key)]
+        change = Change(
+            "record",
+            f"{self.name} {item.type}",
+            "adopt" if foreign else "update",
+            "not ours so far" if foreign else f"{', '.join(changed)} differ",
+            before={key: before.get(key) for key in changed},
+            after={key: after[key] for key in changed},
+            destructive=foreign and item.content != record.content,
+            refused=self._refusal(record, foreign),
+        )
+        return Step(change, "patches", {"id": record.id, **body}, self.name)
+
+    def _delete(self, record: Record, why: str, foreign: bool = False) -> Step:
+        foreign = foreign or not owned(record, self.environment)
+        change = Change(
+            "record",
+            f"{self.name} {record.type}",
+            "delete",
+            why,
+            before=_shown(_body_of(record)),
+            destructive=True,
+            refused=self._refusal(record, foreign),
+        )
+        return Step(change, "deletes", {"id": record.id}, self.name)
+
+    def _refusal(self, record: Record, foreign: bool) -> str:
+        if not foreign or self.allowed:
+            return ""
+        return (
+            f"{self.name} has a record {record.type} {record.content} that does not carry the mark "
+            f"{mark(self.environment)!r} in its comment, so it is somebody else's: delete it, or set "
+            f"allow=record/{self.name} to replace what is there."
+        )
+
+
+def apply(client: Client, zone_id: str, steps: Sequence[Step]) -> None:
+    """Make all changes at once. Raises :class:`CloudflareError`, after which none of a batch was made."""
+    for batch in _batches(steps):
+        body: dict[str, list[Mapping[str, Any]]] = defaultdict(list)
+        for step in batch:
+            body[step.operation].append(step.body)
+        client.request("POST", f"/zones/{zone_id}/dns_records/batch", body=body)
+
+
+def _batches(steps: Sequence[Step]) -> list[list[Step]]:
+    """The changes of one name stay together, or a record might be gone before what replaces it is there."""
+    batches: list[list[Step]] = []
+    names: dict[str, list[Step]] = defaultdict(list)
+    for step in steps:
+        names[step.record].append(step)
+    for of_name in names.values():
+        if not batches or len(batches[-1]) + len(of_name) > BATCH:
+            batches.append([])
+        batches[-1] += of_name
+    return batches
+
+
+def _body(item: Declared, record: Record | None, environment: str) -> dict[str, Any]:
+    """The whole record as it is to be: what is not declared stays as it is, or is Cloudflare's default."""
+    proxied = item.proxied if item.proxied is not None else bool(record and record.proxied)
+    ttl = item.ttl if item.ttl is not None else record.ttl if record else AUTOMATIC
+    if item.comment is not None:
+        comment = f"{mark(environment)} {item.comment}".strip()
+    elif record and owned(record, environment):
+        comment = record.comment
+    else:
+        comment = mark(environment)
+    return {
+        "name": item.name,
+        "type": item.type,
+        "content": _quoted(item.content) if item.type == "TXT" else item.content,
+        "proxied": proxied,
+        "ttl": AUTOMATIC if proxied else ttl,
+        "comment": comment,
+    }
+
+
+def _body_of(record: Record) -> dict[str, Any]:
+    return {
+        "content": _quoted(record.content) if record.type == "TXT" else record.content,
+        "proxied": record.proxied,
+        "ttl": record.ttl,
+        "comment": record.comment,
+    }
+
+
+def _shown(body: Mapping[str, Any]) -> dict[str, Any]:
+    return {key: body[key] for key in ("content", "proxied", "ttl", "comment")}
+
+
+def _there(kind: str, content: str, zone: str) -> str:
+    try:
+        return _normal(kind, content, zone)
+    except (CloudflareError, ValueError):  # of a kind, or written in a way, that only Cloudflare has to understand
+        return content
+
+
+def _normal(kind: str, content: str, zone: str) -> str:
+    """One way to write the same content. Raises ValueError or :class:`CloudflareError`."""
+    if kind == "A":
+        return str(IPv4Address(content.strip()))
+    if kind == "AAAA":
+        return str(IPv6Address(content.strip()))
+    if kind == "CNAME":
+        name = punycode(content).removesuffix(".")
+        if name == "@":
+            return zone
+        if not re.fullmatch(r"([a-z0-9_-]{1,63}\.)+[a-z0-9-]{2,63}", name):
+            raise CloudflareError(f"{content!r} is no whole name such as www.example.com.")
+        return name
+    if kind == "TXT":
+        return _unquoted(content)
+    return content
+
+
+_STRING = re.compile(r'"((?:[^"\\]|\\.)*)"', re.DOTALL)
+
+
+def _unquoted(content: str) -> str:
+    """The text of a TXT record, which is written as one or more quoted strings."""
+    if not content.startswith('"'):
+        return content
+    return "".join(re.sub(r"\\(.)", r"\1", part, flags=re.DOTALL) for part in _STRING.findall(content))
+
+
+def _quoted(text: str) -> str:
+    """As Cloudflare stores it: strings of at most 255 bytes."""
+    size = 255 if text.isascii() else 63  # a character takes up to four bytes
+    parts = [text[start : start + size] for start in range(0, len(text), size)] or [""]
+    return " ".join('"' + part.replace("\\", "\\\\").replace('"', '\\"') + '"' for part in parts)
