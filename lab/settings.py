@@ -32,6 +32,12 @@ OBJECT_STORAGE_FILE = STATE / "object-storage.json"
 #: The API's state, from which a restarted process continues.
 CLOUD_FILE = STATE / "cloud.json"
 
+#: Cloudflare's API listens here, on loopback of the machine and on loopback of the administrator's namespace.
+CLOUDFLARE_PORT = 8789
+CLOUDFLARE_URL = f"http://{API_HOST}:{CLOUDFLARE_PORT}/client/v4"
+#: Its state, the token of the lab, and the authorities of origin certificates.
+CLOUDFLARE = STATE / "cloudflare"
+
 # Addresses of the embedded internet. They come from the range reserved for documentation (RFC 5737, TEST-NET-2), so
 # that no real host can be meant by one.
 INTERNET_RANGE = "198.51.100.0/24"
@@ -40,6 +46,8 @@ USER_ADDRESS = "198.51.100.20"
 WHATISMYIP_ADDRESS = "198.51.100.80"
 REGISTRY_ADDRESS = "198.51.100.81"
 OBJECT_STORAGE_ADDRESS = "198.51.100.82"
+EDGE_ADDRESS = "198.51.100.83"  # where proxied names lead, and where the edge calls origins from
+EDGE_IPV6 = "2001:db8:ffff:83::1"
 SERVER_ADDRESSES = ("198.51.100.100", "198.51.100.199")  # primary IPs, first and last
 SERVER_IPV6_RANGE = "2001:db8::/32"  # primary IPv6 networks, a /64 each (RFC 3849), given out from below
 ADMIN_IPV6 = "2001:db8:ffff:10::1"
@@ -52,6 +60,7 @@ WHATISMYIP_NAMES = ("ifconfig.me",)
 REGISTRY_NAMES = ("registry.bulwark.example",)
 OBJECT_STORAGE_NAME = "objects.bulwark.example"  # and each bucket's below it
 OBJECT_STORAGE_REGION = "lab"
+CLOUDFLARE_ZONE = "bulwark.example"
 PUBLIC_MTU = 1500
 PRIVATE_MTU = 1450
 PUBLIC_INTERFACE = "eth0"
@@ -61,4 +70,4 @@ PRIVATE_INTERFACE = "enp7s0"
 UPLINK_PORTS = (80, 443)
 
 #: Container images that ``up`` makes, by their names in ``lab.containers.recipes``, so that servers can pull them.
-CONTAINER_IMAGES: tuple[str, ...] = ("postgres",)
+CONTAINER_IMAGES: tuple[str, ...] = ("postgres", "bulwark/application", "bulwark/application-proxy")

@@ -174,6 +174,33 @@ _ALL = (
             ports=("9115/tcp",),
         ),
     ),
+    # The lab's own application, and what stands before it on its server; see docs/application-in-the-lab.md.
+    Recipe(
+        repository="bulwark/application",
+        tags=("{version}",),
+        version=("python3", "-I", "-B", "/usr/local/lib/application/server.py", "--version"),
+        packages=("python3", "python3-psycopg2"),
+        defaults=Defaults(
+            user=_NOBODY,
+            entrypoint=("python3", "-I", "-B", "/usr/local/lib/application/server.py"),
+            ports=("3000/tcp",),
+            stop_signal="SIGTERM",
+        ),
+    ),
+    Recipe(
+        repository="bulwark/application-proxy",
+        tags=("{version}", "{major}"),
+        version=_package_version("haproxy"),
+        packages=("haproxy", "socat"),
+        defaults=Defaults(
+            user=_NOBODY,
+            # The socket is how the deployment speaks to it.
+            entrypoint=("haproxy", "-W", "-S", "/run/application-proxy/master.sock"),
+            command=("-f", "/etc/application-proxy/haproxy.cfg"),
+            ports=("8080/tcp",),
+            stop_signal="SIGUSR1",
+        ),
+    ),
 )
 
 RECIPES: Mapping[str, Recipe] = {recipe.repository: recipe for recipe in _ALL}
