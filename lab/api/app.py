@@ -12,7 +12,9 @@ from starlette.middleware import Middleware
 from lab.api import (
     actions,
     catalogue,
+    certificates,
     firewalls,
+    load_balancers,
     networks,
     primary_ips,
     servers,
@@ -33,6 +35,8 @@ ROUTES: Routes = {
     **primary_ips.ROUTES,
     **firewalls.ROUTES,
     **volumes.ROUTES,
+    **certificates.ROUTES,
+    **load_balancers.ROUTES,
     **servers.ROUTES,
     **unimplemented.ROUTES,
 }

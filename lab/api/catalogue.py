@@ -1,4 +1,4 @@
-"""Routes of what the vendor offers: locations, server types, images, prices."""
+"""Routes of what the vendor offers: locations, types of servers and load balancers, images, prices."""
 
 from __future__ import annotations
 
@@ -41,6 +41,19 @@ async def get_server_type(call: Call) -> Answer:
     return Answer({"server_type": wire.server_type(store, catalog, common.get("server type", table, call.id))})
 
 
+async def list_load_balancer_types(call: Call) -> Answer:
+    catalog = call.cloud.catalog
+    filters = listing.Filters(labels=False, sort=())
+    render = partial(wire.load_balancer_type, catalog)
+    return listing.answer(call, "load_balancer_types", catalog.load_balancer_types, render, filters)
+
+
+async def get_load_balancer_type(call: Call) -> Answer:
+    catalog = call.cloud.catalog
+    found = common.get("load balancer type", {item.id: item for item in catalog.load_balancer_types}, call.id)
+    return Answer({"load_balancer_type": wire.load_balancer_type(catalog, found)})
+
+
 _IMAGES = listing.Filters(
     exact=("name", "type", "status", "architecture", "bound_to"),
     choices={
@@ -79,6 +92,8 @@ ROUTES: Routes = {
     ("GET", "/locations/{id:int}"): get_location,
     ("GET", "/server_types"): list_server_types,
     ("GET", "/server_types/{id:int}"): get_server_type,
+    ("GET", "/load_balancer_types"): list_load_balancer_types,
+    ("GET", "/load_balancer_types/{id:int}"): get_load_balancer_type,
     ("GET", "/images"): list_images,
     ("GET", "/images/{id:int}"): get_image,
     **actions.routes_of("/images", "image", "image", lambda cloud: {item.id: item for item in cloud.catalog.images}),

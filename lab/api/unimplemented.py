@@ -28,8 +28,7 @@ def _actions(path: str, *names: str) -> list[str]:
 
 
 _ENTRIES = (
-    *_of("/certificates", _RESOURCE, _ACTION_LISTS),
-    *_actions("/certificates/{id:int}", "retry"),
+    *_actions("/certificates/{id:int}", "retry"),  # of managed ones, which there are none of
     *_of("/floating_ips", _RESOURCE, _ACTION_LISTS),
     *_actions("/floating_ips/{id:int}", "assign", "unassign", "change_dns_ptr", "change_protection"),
     "PUT /images/{id:int}",
@@ -37,26 +36,6 @@ _ENTRIES = (
     *_actions("/images/{id:int}", "change_protection"),
     "GET /isos",
     "GET /isos/{id:int}",
-    "GET /load_balancer_types",
-    "GET /load_balancer_types/{id:int}",
-    *_of("/load_balancers", _RESOURCE, _ACTION_LISTS),
-    "GET /load_balancers/{id:int}/metrics",
-    *_actions(
-        "/load_balancers/{id:int}",
-        "add_service",
-        "add_target",
-        "attach_to_network",
-        "change_algorithm",
-        "change_dns_ptr",
-        "change_protection",
-        "change_type",
-        "delete_service",
-        "detach_from_network",
-        "disable_public_interface",
-        "enable_public_interface",
-        "remove_target",
-        "update_service",
-    ),
     "GET /networks/{id:int}/members",  # newer than the document
     "GET /servers/{id:int}/metrics",
     *_actions(

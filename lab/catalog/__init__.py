@@ -80,7 +80,11 @@ class Image:
 class LoadBalancerType:
     id: int
     name: str
-    monthly: Decimal
+    monthly: Decimal  # net, in a location whose price factor is 1
+    max_connections: int
+    max_services: int
+    max_targets: int
+    max_certificates: int
 
 
 @dataclass(frozen=True)
@@ -93,7 +97,6 @@ class Prices:
     image_gb_month: Decimal
     volume_gb_month: Decimal
     server_backup_percentage: Decimal
-    load_balancer_types: tuple[LoadBalancerType, ...]
 
 
 class _Named(Protocol):
@@ -117,6 +120,7 @@ class Catalog:
     locations: tuple[Location, ...]
     server_types: tuple[ServerType, ...]
     images: tuple[Image, ...]
+    load_balancer_types: tuple[LoadBalancerType, ...]
     prices: Prices
 
     def location(self, name: str) -> Location:
@@ -130,6 +134,10 @@ class Catalog:
     def image(self, image_id: int) -> Image:
         """The image with this ID, which must exist."""
         return next(image for image in self.images if image.id == image_id)
+
+    def load_balancer_type(self, name: str) -> LoadBalancerType:
+        """The load balancer type of this name, which must exist."""
+        return next(item for item in self.load_balancer_types if item.name == name)
 
     @property
     def network_zones(self) -> frozenset[str]:
@@ -180,10 +188,11 @@ def _prices(data: dict[str, Any]) -> Prices:
         image_gb_month=Decimal(data["image_gb_month"]),
         volume_gb_month=Decimal(data["volume_gb_month"]),
         server_backup_percentage=Decimal(data["server_backup_percentage"]),
-        load_balancer_types=tuple(
-            LoadBalancerType(item["id"], item["name"], Decimal(item["monthly"])) for item in data["load_balancer_types"]
-        ),
     )
+
+
+def _load_balancer_type(data: dict[str, Any]) -> LoadBalancerType:
+    return LoadBalancerType(**{**data, "monthly": Decimal(data["monthly"])})
 
 
 @cache
@@ -192,5 +201,6 @@ def load_catalog() -> Catalog:
         locations=tuple(map(_location, yaml.safe_load(_text("locations")))),
         server_types=tuple(map(_server_type, yaml.safe_load(_text("server_types")))),
         images=tuple(image for data in yaml.safe_load(_text("images")) for image in _images(data)),
+        load_balancer_types=tuple(map(_load_balancer_type, yaml.safe_load(_text("load_balancer_types")))),
         prices=_prices(yaml.safe_load(_text("prices"))),
     )

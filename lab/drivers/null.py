@@ -7,20 +7,37 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
-from lab.drivers.base import DriverError, Exit, ExitListener, Inventory, Machine, Network, Volume
+from lab.drivers.base import (
+    DriverError,
+    Exit,
+    ExitListener,
+    Health,
+    Inventory,
+    LoadBalancer,
+    LoadBalancerStatus,
+    Machine,
+    Network,
+    Traffic,
+    Volume,
+)
 
 
 @dataclass
 class NullDriver:
     """What would be real, by ID, as last described.
 
-    ``failures`` maps a method's name to the error it is to end in, until it is taken out again.
+    ``failures`` maps a method's name to the error it is to end in, until it is taken out again. ``health`` is what all
+    load balancers see of targets, by address and listen port, unknown where nothing is said; ``traffic`` is by load
+    balancer.
     """
 
     machines: dict[int, Machine] = field(default_factory=dict)
     running: set[int] = field(default_factory=set)
     networks: dict[int, Network] = field(default_factory=dict)
     volumes: dict[int, Volume] = field(default_factory=dict)
+    load_balancers: dict[int, LoadBalancer] = field(default_factory=dict)
+    health: dict[tuple[str, int], Health] = field(default_factory=dict)
+    traffic: dict[int, Traffic] = field(default_factory=dict)
     calls: list[tuple[str, int]] = field(default_factory=list)
     failures: dict[str, DriverError] = field(default_factory=dict)
     closed: bool = False
@@ -36,7 +53,7 @@ class NullDriver:
 
     def inventory(self) -> Inventory:
         machines = {machine_id: machine_id in self.running for machine_id in self.machines}
-        return Inventory(machines, frozenset(self.networks), frozenset(self.volumes))
+        return Inventory(machines, frozenset(self.networks), frozenset(self.volumes), frozenset(self.load_balancers))
 
     def create_machine(self, machine: Machine) -> None:
         with self._told("create_machine", "machine", machine.machine_id):
@@ -89,6 +106,28 @@ class NullDriver:
         with self._told("delete_volume", "volume", volume_id):
             self.volumes.pop(volume_id, None)
 
+    def sync_load_balancer(self, load_balancer: LoadBalancer) -> None:
+        with self._told("sync_load_balancer", "load balancer", load_balancer.load_balancer_id):
+            if load_balancer.private is not None and load_balancer.private.network_id not in self.networks:
+                raise DriverError(f"network {load_balancer.private.network_id} was never created")
+            self.load_balancers[load_balancer.load_balancer_id] = load_balancer
+
+    def delete_load_balancer(self, load_balancer_id: int) -> None:
+        with self._told("delete_load_balancer", "load balancer", load_balancer_id):
+            self.load_balancers.pop(load_balancer_id, None)
+
+    def load_balancer_status(self, load_balancer_id: int) -> LoadBalancerStatus:
+        with self._busy_with("load_balancer_status", "load balancer", load_balancer_id):
+            if load_balancer_id not in self.load_balancers:
+                raise DriverError(f"load balancer {load_balancer_id} was never created")
+            described = self.load_balancers[load_balancer_id]
+            seen = {
+                (address, service.listen_port): self.health.get((address, service.listen_port), Health.UNKNOWN)
+                for address in described.targets
+                for service in described.services
+            }
+            return LoadBalancerStatus(seen, self.traffic.get(load_balancer_id, Traffic(0, 0, 0, 0, 0)))
+
     def close(self) -> None:
         self.closed = True
 
@@ -114,11 +153,17 @@ class NullDriver:
 
     @contextmanager
     def _told(self, method: str, kind: str, object_id: int) -> Iterator[None]:
+        """A call that changes something, which is noted."""
+        self.calls.append((method, object_id))
+        with self._busy_with(method, kind, object_id):
+            yield
+
+    @contextmanager
+    def _busy_with(self, method: str, kind: str, object_id: int) -> Iterator[None]:
         with self._mutex:
             if (kind, object_id) in self._busy:
                 raise AssertionError(f"two calls at once for {kind} {object_id}")
             self._busy.add((kind, object_id))
-            self.calls.append((method, object_id))
         try:
             if method in self.failures:
                 raise self.failures[method]

@@ -95,12 +95,13 @@ def new_route(network: Network, destination: str, gateway: str) -> Route:
 
 
 def taken_addresses(store: Store, network: Network) -> set[IPv4Address]:
+    places = [item for server in store.members_of(network.id) for item in server.attachments]
+    places += [item.attachment for item in store.load_balancers_in(network.id) if item.attachment is not None]
     return {
         IPv4Address(address)
-        for server in store.members_of(network.id)
-        for attachment in server.attachments
-        if attachment.network_id == network.id
-        for address in (attachment.ip, *attachment.alias_ips)
+        for place in places
+        if place.network_id == network.id
+        for address in (place.ip, *place.alias_ips)
     }
 
 
@@ -119,12 +120,17 @@ def _usable_subnets(network: Network, zone: str, ip_range: str | None) -> list[I
     ]
 
 
-def choose_address(store: Store, network: Network, zone: str, wanted: str | None, ip_range: str | None = None) -> str:
-    """The wanted address if it can be had, else the first free one of the subnets in the server's network zone."""
+def choose_address(
+    store: Store, network: Network, zone: str, wanted: str | None, ip_range: str | None = None, last: bool = False
+) -> str:
+    """The wanted address if it can be had, else the first free one of the subnets in this network zone.
+
+    ``last``: of the last of them, as load balancers get it.
+    """
     subnets = _usable_subnets(network, zone, ip_range)
     unavailable = taken_addresses(store, network) | _reserved(network)
     if wanted is None:
-        for subnet in subnets:
+        for subnet in subnets[-1:] if last else subnets:
             for address in subnet.hosts():
                 if address not in unavailable:
                     return str(address)

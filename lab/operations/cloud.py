@@ -10,6 +10,7 @@ from lab.drivers.base import Driver, Exit
 from lab.faults import FaultPlan
 from lab.operations import power
 from lab.operations.gate import Gate
+from lab.operations.load_balancers.metrics import Meter
 from lab.operations.reconcile import reconcile, settle
 from lab.request_log import RequestLog
 from lab.state.resources import Conditions
@@ -36,6 +37,8 @@ class Cloud:
         self.requests = RequestLog()
         self.actions = ActionRunner(self.store, self.faults, self.save)
         self.gate = Gate(self.store, self.catalog, driver)
+        self.meter = Meter()
+        self._metering: asyncio.Task[None] | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
         driver.on_exit(self._machine_exited)
 
@@ -45,6 +48,7 @@ class Cloud:
         if self._must_reconcile:
             self._must_reconcile = False
             await self._take_up()
+        self._metering = asyncio.create_task(self.meter.run(self))
 
     async def replace(self, store: Store) -> None:
         """Exchange the books, and make the real things what the new ones say. Waits for what is under way."""
@@ -72,6 +76,9 @@ class Cloud:
     async def stop(self) -> None:
         """Called on the event loop after the last request: gives up what is under way."""
         self._loop = None
+        if self._metering is not None:
+            self._metering.cancel()
+            await asyncio.gather(self._metering, return_exceptions=True)
         await self.actions.stop()
 
     def close(self) -> None:

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from lab.catalog import Catalog
 from lab.drivers import base
+from lab.state.load_balancers import HealthCheck, LoadBalancer, Service
 from lab.state.resources import Attachment, FirewallRule, Network, Server, Volume
 from lab.state.store import Store
 
@@ -32,12 +35,68 @@ def network(store: Store, description_of: Network) -> base.Network:
             for server in store.members_of(description_of.id)
             for attachment in server.attachments
             if attachment.network_id == description_of.id
+        )
+        + tuple(
+            base.NetworkMember(item.id, _private_nic(item.attachment))
+            for item in store.load_balancers_in(description_of.id)
+            if item.attachment is not None and item.attachment.connected
         ),
     )
 
 
 def volume(description_of: Volume) -> base.Volume:
     return base.Volume(description_of.id, description_of.size_gb, description_of.format)
+
+
+def load_balancer(store: Store, catalog: Catalog, described: LoadBalancer) -> base.LoadBalancer:
+    """Its place in a network is described before it is connected: its cable is laid first, then the router told."""
+    return base.LoadBalancer(
+        load_balancer_id=described.id,
+        algorithm=described.algorithm,
+        max_connections=catalog.load_balancer_type(described.type).max_connections,
+        public=base.PublicNic(described.public_mac, described.ipv4, described.ipv6, None) if described.public else None,
+        private=_private_nic(described.attachment) if described.attachment else None,
+        services=tuple(_service(store, service) for service in described.services),
+        targets=tuple(store.target_addresses(described)),
+    )
+
+
+def _service(store: Store, service: Service) -> base.Service:
+    plain = base.Service(
+        protocol=service.protocol,
+        listen_port=service.listen_port,
+        destination_port=service.destination_port,
+        proxyprotocol=service.proxyprotocol,
+        health_check=_health_check(service.health_check),
+    )
+    http = service.http
+    if http is None:
+        return plain
+    return replace(
+        plain,
+        timeout_idle=http.timeout_idle,
+        cookie=(http.cookie_name, http.cookie_lifetime) if http.sticky_sessions else None,
+        redirect_http=http.redirect_http,
+        certificates=tuple(
+            base.Certificate(found.certificate, found.private_key)
+            for found in map(store.certificates.__getitem__, http.certificates)
+        ),
+    )
+
+
+def _health_check(check: HealthCheck) -> base.HealthCheck:
+    return base.HealthCheck(
+        protocol=check.protocol,
+        port=check.port,
+        interval=check.interval,
+        timeout=check.timeout,
+        retries=check.retries,
+        domain=check.domain,
+        path=check.path,
+        response=check.response or None,
+        status_codes=check.status_codes,
+        tls=check.tls,
+    )
 
 
 def _private_nic(attachment: Attachment) -> base.PrivateNic:

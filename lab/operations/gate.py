@@ -13,12 +13,13 @@ from contextlib import AbstractAsyncContextManager
 from typing import TypeVar
 
 from lab.catalog import Catalog
-from lab.drivers.base import Driver, Inventory, Machine
+from lab.drivers.base import Driver, Inventory, LoadBalancer, LoadBalancerStatus, Machine
 from lab.operations import descriptions
 from lab.state.resources import Server, Volume
 from lab.state.store import Store
 
 _A = TypeVar("_A")
+_R = TypeVar("_R")
 _THREADS = 16
 
 
@@ -27,6 +28,7 @@ class Gate:
         self._store = store
         self._catalog = catalog
         self._driver = driver
+        self._load_balancers: dict[int, LoadBalancer] = {}  # as last described without a failure
         self._locks: defaultdict[tuple[str, int], asyncio.Lock] = defaultdict(asyncio.Lock)
         self._threads = ThreadPoolExecutor(_THREADS, thread_name_prefix="driver")
 
@@ -82,11 +84,38 @@ class Gate:
         async with self._locks["volume", volume_id]:
             await self._call(self._driver.delete_volume, volume_id)
 
+    async def sync_load_balancer(self, load_balancer_id: int) -> None:
+        await self._sync_load_balancer(load_balancer_id, always=True)
+
+    async def refresh_load_balancer(self, load_balancer_id: int) -> None:
+        """The same, where its description has changed since it was last told."""
+        await self._sync_load_balancer(load_balancer_id, always=False)
+
+    async def _sync_load_balancer(self, load_balancer_id: int, always: bool) -> None:
+        async with self._locks["load balancer", load_balancer_id]:
+            found = self._store.load_balancers.get(load_balancer_id)
+            if found is None:
+                return
+            described = descriptions.load_balancer(self._store, self._catalog, found)
+            if always or self._load_balancers.get(load_balancer_id) != described:
+                self._load_balancers.pop(load_balancer_id, None)
+                await self._call(self._driver.sync_load_balancer, described)
+                self._load_balancers[load_balancer_id] = described
+
+    async def delete_load_balancer(self, load_balancer_id: int) -> None:
+        async with self._locks["load balancer", load_balancer_id]:
+            self._load_balancers.pop(load_balancer_id, None)
+            await self._call(self._driver.delete_load_balancer, load_balancer_id)
+
+    async def load_balancer_status(self, load_balancer_id: int) -> LoadBalancerStatus:
+        async with self._locks["load balancer", load_balancer_id]:
+            return await self._call(self._driver.load_balancer_status, load_balancer_id)
+
     async def inventory(self) -> Inventory:
         return await asyncio.get_running_loop().run_in_executor(self._threads, self._driver.inventory)
 
     async def _with_machine(self, function: Callable[[Machine], None], server: Server) -> None:
         await self._call(function, descriptions.machine(self._store, self._catalog, server))
 
-    async def _call(self, function: Callable[[_A], None], argument: _A) -> None:
-        await asyncio.get_running_loop().run_in_executor(self._threads, function, argument)
+    async def _call(self, function: Callable[[_A], _R], argument: _A) -> _R:
+        return await asyncio.get_running_loop().run_in_executor(self._threads, function, argument)

@@ -1,4 +1,4 @@
-"""Private networks: their subnets and routes, and the servers attached to them."""
+"""Private networks: their subnets and routes, and the servers attached to them. For load balancers see there."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from lab.drivers.base import DriverError
 from lab.errors import CloudError, invalid_field, not_implemented
 from lab.operations import addresses, common
+from lab.operations.load_balancers import targets
 from lab.state.resources import Action, Attachment, Network, Ref, Route, Server, Subnet
 
 if TYPE_CHECKING:
@@ -67,17 +68,28 @@ def update(
 
 
 async def delete(cloud: Cloud, network: Network) -> None:
-    """Servers in it are detached, as the vendor does."""
+    """Servers and load balancers in it are detached, and targets in it removed, as the vendor does."""
     common.check_deletable("network", network)
-    _check_unchanging(cloud, network)
+    check_unchanging(cloud, network)
     members = cloud.store.members_of(network.id)
-    common.check_unlocked(cloud.store, *(Ref("server", server.id) for server in members))
+    load_balancers = cloud.store.load_balancers_in(network.id)
+    common.check_unlocked(
+        cloud.store,
+        *(Ref("server", server.id) for server in members),
+        *(Ref("load_balancer", item.id) for item in load_balancers),
+    )
+    for load_balancer in load_balancers:
+        gone = targets.over_network(cloud.store, load_balancer)
+        load_balancer.targets = [target for target in load_balancer.targets if target not in gone]
+        load_balancer.attachment = None
     for server in members:
         server.attachments = [item for item in server.attachments if item.network_id != network.id]
     del cloud.store.networks[network.id]
     try:
         for server in members:
             await cloud.gate.plug(server.id)
+        for load_balancer in load_balancers:
+            await cloud.gate.sync_load_balancer(load_balancer.id)
         await cloud.gate.delete_network(network.id)
     except DriverError as error:
         cloud.store.networks[network.id] = network  # what is left of it can be deleted again
@@ -85,7 +97,7 @@ async def delete(cloud: Cloud, network: Network) -> None:
 
 
 def add_subnet(cloud: Cloud, network: Network, request: SubnetRequest) -> Action:
-    _check_unchanging(cloud, network)
+    check_unchanging(cloud, network)
     if len(network.subnets) >= _MOST_SUBNETS:
         raise CloudError("resource_limit_exceeded", f"a network has at most {_MOST_SUBNETS} subnets")
     subnet = _new_subnet(cloud, network, request)
@@ -93,17 +105,17 @@ def add_subnet(cloud: Cloud, network: Network, request: SubnetRequest) -> Action
 
 
 def delete_subnet(cloud: Cloud, network: Network, ip_range: str) -> Action:
-    _check_unchanging(cloud, network)
+    check_unchanging(cloud, network)
     subnet = next((item for item in network.subnets if item.ip_range == ip_range), None)
     if subnet is None:
         raise invalid_field("ip_range", f"{ip_range} is not a subnet of network {network.name}")
     if any(address in IPv4Network(ip_range) for address in addresses.taken_addresses(cloud.store, network)):
-        raise CloudError("service_error", "cannot remove subnet because servers are attached to it")
+        raise CloudError("service_error", "cannot remove subnet because servers or load balancers are attached to it")
     return _change(cloud, network, "delete_subnet", lambda: network.subnets.remove(subnet))
 
 
 def add_route(cloud: Cloud, network: Network, destination: str, gateway: str) -> Action:
-    _check_unchanging(cloud, network)
+    check_unchanging(cloud, network)
     if len(network.routes) >= _MOST_ROUTES:
         raise CloudError("resource_limit_exceeded", f"a network has at most {_MOST_ROUTES} routes")
     route = addresses.new_route(network, destination, gateway)
@@ -111,7 +123,7 @@ def add_route(cloud: Cloud, network: Network, destination: str, gateway: str) ->
 
 
 def delete_route(cloud: Cloud, network: Network, destination: str, gateway: str) -> Action:
-    _check_unchanging(cloud, network)
+    check_unchanging(cloud, network)
     route = Route(destination, gateway)
     if route not in network.routes:
         raise invalid_field("destination", f"there is no route to {destination} by way of {gateway}")
@@ -119,7 +131,7 @@ def delete_route(cloud: Cloud, network: Network, destination: str, gateway: str)
 
 
 def change_ip_range(cloud: Cloud, network: Network, ip_range: str) -> Action:
-    _check_unchanging(cloud, network)
+    check_unchanging(cloud, network)
     wanted = addresses.check_network_range(ip_range)
     present = IPv4Network(network.ip_range)
     if wanted.network_address != present.network_address or wanted.prefixlen > present.prefixlen:
@@ -132,7 +144,7 @@ def change_ip_range(cloud: Cloud, network: Network, ip_range: str) -> Action:
 
 
 def change_protection(cloud: Cloud, network: Network, delete: bool | None) -> Action:
-    _check_unchanging(cloud, network)
+    check_unchanging(cloud, network)
     undo = common.restoring(network, "protect_delete")
     if delete is not None:
         network.protect_delete = delete
@@ -159,6 +171,7 @@ async def connect(cloud: Cloud, server: Server, attachment: Attachment) -> None:
     await cloud.gate.sync_network(attachment.network_id)
     attachment.connected = True
     await cloud.gate.plug(server.id)
+    await targets.follow(cloud)
 
 
 async def give_up(server: Server, attachment: Attachment) -> None:
@@ -171,7 +184,7 @@ def attach(
 ) -> Action:
     refs = [Ref("server", server.id), Ref("network", network.id)]
     common.check_unlocked(cloud.store, refs[0])
-    _check_unchanging(cloud, network)
+    check_unchanging(cloud, network)
     attachment = reserve(cloud, server, network, ip, ip_range)
     try:
         zone = cloud.catalog.location(server.location).network_zone
@@ -187,11 +200,12 @@ def attach(
 def detach(cloud: Cloud, server: Server, network: Network) -> Action:
     refs = [Ref("server", server.id), Ref("network", network.id)]
     common.check_unlocked(cloud.store, refs[0])
-    _check_unchanging(cloud, network)
+    check_unchanging(cloud, network)
     attachment = _attachment(server, network)
 
     async def work() -> None:
         attachment.connected = False
+        await targets.follow(cloud)
         await cloud.gate.plug(server.id)
         await give_up(server, attachment)
         await cloud.gate.sync_network(network.id)
@@ -231,7 +245,7 @@ def _new_subnet(cloud: Cloud, network: Network, request: SubnetRequest) -> Subne
     return addresses.new_subnet(network, request.ip_range, request.type, request.network_zone)
 
 
-def _check_unchanging(cloud: Cloud, network: Network) -> None:
+def check_unchanging(cloud: Cloud, network: Network) -> None:
     """One change of a network at a time; the vendor calls the second one a conflict, which clients repeat."""
     if any(
         action.status == "running" and action.resources == (Ref("network", network.id),)

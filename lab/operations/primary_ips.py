@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from lab.catalog import find
 from lab.errors import CloudError, invalid, invalid_field
 from lab.operations import common
+from lab.operations.load_balancers import targets
 from lab.settings import SERVER_ADDRESSES, SERVER_IPV6_RANGE
 from lab.state.resources import Action, AddressType, PrimaryIp, Ref, Server
 from lab.state.store import Store
@@ -89,7 +90,7 @@ def unassign(cloud: Cloud, primary_ip: PrimaryIp) -> Action:
     _check_stopped(server)
     undo = common.restoring(primary_ip, "server_id")
     primary_ip.server_id = None
-    return cloud.actions.start_one("unassign_primary_ip", refs, undo=undo)
+    return cloud.actions.start_one("unassign_primary_ip", refs, lambda: targets.follow(cloud), undo)
 
 
 def change_dns_ptr(cloud: Cloud, primary_ip: PrimaryIp, ip: str, name: str | None, refs: list[Ref]) -> Action:
@@ -125,7 +126,7 @@ def change_protection(cloud: Cloud, primary_ip: PrimaryIp, delete: bool) -> Acti
 
 def allocate(store: Store, address_type: AddressType, location: str, name: str | None = None) -> PrimaryIp:
     """A new primary IP; one without a name is called as the vendor calls them and goes with its server."""
-    ip = _free_ipv4(store) if address_type == "ipv4" else _next_ipv6(store)
+    ip = free_ipv4(store) if address_type == "ipv4" else next_ipv6(store)
     new_id = store.new_id()
     primary_ip = PrimaryIp(new_id, name or f"primary_ip-{new_id}", store.now(), address_type, ip, location)
     primary_ip.auto_delete = name is None
@@ -161,8 +162,9 @@ def check_same_location(primary_ip: PrimaryIp, location: str) -> None:
         )
 
 
-def _free_ipv4(store: Store) -> str:
+def free_ipv4(store: Store) -> str:
     taken = {primary_ip.ip for primary_ip in store.primary_ips.values()}
+    taken |= {load_balancer.ipv4 for load_balancer in store.load_balancers.values()}
     first, last = (IPv4Address(address) for address in SERVER_ADDRESSES)
     for number in range(int(first), int(last) + 1):
         if str(IPv4Address(number)) not in taken:
@@ -170,7 +172,7 @@ def _free_ipv4(store: Store) -> str:
     raise CloudError("resource_unavailable", f"all public IPv4 addresses from {first} to {last} are in use")
 
 
-def _next_ipv6(store: Store) -> str:
+def next_ipv6(store: Store) -> str:
     store.last_ipv6 += 1
     whole = IPv6Network(SERVER_IPV6_RANGE)
     return str(IPv6Network((int(whole[0]) + (store.last_ipv6 << _HOST_PREFIX_IPV6), _HOST_PREFIX_IPV6)))
@@ -192,4 +194,4 @@ def _assign(cloud: Cloud, primary_ip: PrimaryIp, server: Server) -> Action:
     undo = common.restoring(primary_ip, "server_id")
     primary_ip.server_id = server.id
     refs = [Ref("server", server.id), Ref("primary_ip", primary_ip.id)]
-    return cloud.actions.start_one("assign_primary_ip", refs, undo=undo)
+    return cloud.actions.start_one("assign_primary_ip", refs, lambda: targets.follow(cloud), undo)

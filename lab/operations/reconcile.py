@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from lab.drivers.base import DriverError, Inventory
 from lab.operations import power, servers
+from lab.state.load_balancers import LoadBalancer
 from lab.state.resources import Server
 from lab.state.store import Store
 
@@ -21,8 +22,8 @@ log = logging.getLogger(__name__)
 def settle(store: Store) -> None:
     """End what was under way when the books were written: nobody works on it any more.
 
-    Its actions have failed, places in networks that were not real yet are given up, volumes that were being made
-    do not exist. Servers half made or half deleted are for ``reconcile`` to remove.
+    Its actions have failed, places in networks that were not real yet are given up, volumes and load balancers that
+    were being made do not exist. Servers half made or half deleted are for ``reconcile`` to remove.
     """
     for action in store.actions.values():
         if action.status == "running":
@@ -34,6 +35,11 @@ def settle(store: Store) -> None:
     for volume in list(store.volumes.values()):
         if not volume.available:
             del store.volumes[volume.id]
+    for load_balancer in list(store.load_balancers.values()):
+        if not load_balancer.available:
+            del store.load_balancers[load_balancer.id]
+        elif load_balancer.attachment is not None and not load_balancer.attachment.connected:
+            load_balancer.attachment = None
 
 
 async def reconcile(cloud: Cloud) -> None:
@@ -42,6 +48,7 @@ async def reconcile(cloud: Cloud) -> None:
     there = await gate.inventory()
     await _all(
         *(gate.delete_machine(number) for number in there.machines.keys() - store.servers.keys()),
+        *(gate.delete_load_balancer(number) for number in there.load_balancers - store.load_balancers.keys()),
         *(gate.delete_network(number) for number in there.networks - store.networks.keys()),
     )
     await _all(
@@ -49,7 +56,15 @@ async def reconcile(cloud: Cloud) -> None:
         *(gate.create_volume(volume) for volume in store.volumes.values()),
         *(gate.sync_network(number) for number in store.networks),
     )
+    await _all(*(_load_balancer(cloud, load_balancer) for load_balancer in list(store.load_balancers.values())))
     await _all(*(_server(cloud, server, there) for server in list(store.servers.values())))
+
+
+async def _load_balancer(cloud: Cloud, load_balancer: LoadBalancer) -> None:
+    """Its cable needs the router, which then has to know of it."""
+    await cloud.gate.sync_load_balancer(load_balancer.id)
+    if load_balancer.attachment is not None:
+        await cloud.gate.sync_network(load_balancer.attachment.network_id)
 
 
 async def _server(cloud: Cloud, server: Server, there: Inventory) -> None:

@@ -12,6 +12,7 @@ from lab.actions import Step, nothing
 from lab.catalog import Image, Location, ServerType, find
 from lab.errors import CloudError, invalid, invalid_field, not_implemented
 from lab.operations import common, firewalls, networks, placement_groups, power, primary_ips, volumes
+from lab.operations.load_balancers import targets
 from lab.state.resources import Action, AddressType, Attachment, Network, PrimaryIp, Ref, Server, Volume
 
 if TYPE_CHECKING:
@@ -99,6 +100,7 @@ def create(cloud: Cloud, request: ServerRequest) -> tuple[Server, Action, list[A
         store.firewalls[firewall_id].server_ids.append(server.id)
     first, *others = cloud.actions.start(_creation_steps(cloud, server, attachments, order, request))
     firewalls.apply_changes(cloud, firewalls_before)
+    cloud.actions.background(targets.follow(cloud))
     return server, first, others
 
 
@@ -128,13 +130,14 @@ def _creation_steps(
 
 
 def update(cloud: Cloud, server: Server, name: str | None, labels: Mapping[str, str] | None) -> None:
-    """New labels may bring firewalls into force, or take them out of it."""
+    """New labels may bring firewalls into force, or take them out of it; the same for targets of load balancers."""
     if name is not None:
         _check_name(name)
     before = cloud.store.firewall_covers()
     common.rename("server", server, cloud.store.servers, name)
     common.relabel(server, labels)
     firewalls.apply_changes(cloud, before)
+    cloud.actions.background(targets.follow(cloud))
 
 
 def delete(cloud: Cloud, server: Server) -> Action:
@@ -227,6 +230,8 @@ async def remove(cloud: Cloud, server: Server) -> None:
     del cloud.store.servers[server.id]
     primary_ips.release(cloud.store, server.id)
     firewalls.forget_server(cloud, server)
+    targets.forget_server(cloud.store, server)
+    await targets.follow(cloud)
     for volume in cloud.store.volumes_of(server.id):
         volume.server_id = None
     for attachment in server.attachments:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, fields
 from datetime import UTC, datetime
 
 from lab.state.labels import Selector
+from lab.state.load_balancers import Certificate, LoadBalancer, Target
 from lab.state.resources import (
     Action,
     AddressType,
@@ -25,7 +26,10 @@ from lab.state.resources import (
 UNLOCKING_COMMANDS = frozenset({"apply_firewall", "remove_firewall", "set_firewall_rules"})
 
 #: What a project can have a limited number of.
-LIMITED_KINDS = ("firewalls", "networks", "placement_groups", "primary_ips", "servers", "ssh_keys", "volumes")
+LIMITED_KINDS = (
+    *("certificates", "firewalls", "load_balancers", "networks", "placement_groups", "primary_ips", "servers"),
+    *("ssh_keys", "volumes"),
+)
 
 
 @dataclass
@@ -46,6 +50,8 @@ class Store:
     firewalls: dict[int, Firewall] = field(default_factory=dict)
     volumes: dict[int, Volume] = field(default_factory=dict)
     placement_groups: dict[int, PlacementGroup] = field(default_factory=dict)
+    certificates: dict[int, Certificate] = field(default_factory=dict)
+    load_balancers: dict[int, LoadBalancer] = field(default_factory=dict)
     conditions: Conditions = field(default_factory=Conditions)
 
     def time(self) -> float:
@@ -125,3 +131,52 @@ class Store:
     def firewalls_on(self, server_id: int) -> list[Firewall]:
         """Firewalls in force on the server, oldest first."""
         return [self.firewalls[firewall] for firewall, server in sorted(self.firewall_covers()) if server == server_id]
+
+    def load_balancers_in(self, network_id: int) -> list[LoadBalancer]:
+        return [item for item in self.load_balancers.values() if item.network_id == network_id]
+
+    def load_balancers_with(self, certificate_id: int) -> list[LoadBalancer]:
+        return [item for item in self.load_balancers.values() if certificate_id in item.certificate_ids]
+
+    def load_balancers_before(self, server_id: int) -> list[LoadBalancer]:
+        """Those that the server is a target of, by itself or by its labels."""
+        return [
+            item
+            for item in self.load_balancers.values()
+            if any(server.id == server_id for target in item.targets for server in self.target_servers(item, target))
+        ]
+
+    def target_servers(self, load_balancer: LoadBalancer, target: Target) -> list[Server]:
+        """The server it names, or those its label selector matches that the load balancer has a way to."""
+        if target.server_id is not None:
+            return [self.servers[target.server_id]]
+        if target.selector is None:
+            return []
+        selector = Selector.parse(target.selector)
+        return [
+            server
+            for server in self.servers.values()
+            if selector.matches(server.labels) and self.target_address(load_balancer, target, server) is not None
+        ]
+
+    def target_address(self, load_balancer: LoadBalancer, target: Target, server: Server) -> str | None:
+        """Where the load balancer reaches the server; None when it has no such address."""
+        if not target.use_private_ip:
+            primary_ip = self.primary_ip_of(server.id, "ipv4")
+            return primary_ip.ip if primary_ip else None
+        return next(
+            (item.ip for item in server.attachments if item.network_id == load_balancer.network_id and item.connected),
+            None,
+        )
+
+    def target_addresses(self, load_balancer: LoadBalancer) -> list[str]:
+        """Every address it sends traffic to, each once."""
+        found: dict[str, None] = {}
+        for target in load_balancer.targets:
+            if target.ip is not None:
+                found[target.ip] = None
+            for server in self.target_servers(load_balancer, target):
+                address = self.target_address(load_balancer, target, server)
+                if address is not None:
+                    found[address] = None
+        return list(found)

@@ -85,6 +85,16 @@ class Body:
     def strings(self, name: str) -> list[str]:
         return [Body({name: item}, self._path).string(name) for item in self._list(name)]
 
+    def optional_integers(self, name: str) -> list[int] | None:
+        return None if self._data.get(name) is None else self.integers(name)
+
+    def optional_strings(self, name: str) -> list[str] | None:
+        return None if self._data.get(name) is None else self.strings(name)
+
+    def is_null(self, name: str) -> bool:
+        """Whether the field is there and null, for those where that says something."""
+        return name in self._data and self._data[name] is None
+
     def required_strings(self, name: str) -> list[str]:
         self._required(name, self._data.get(name))
         return self.strings(name)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from decimal import Decimal
 
-from lab.catalog import Catalog, Image, Location, ServerType
+from lab.catalog import Catalog, Image, LoadBalancerType, Location, ServerType
 from lab.state.store import Store
 
 Json = dict[str, object]
@@ -95,6 +95,25 @@ def server_type_prices(catalog: Catalog, item: ServerType) -> list[Json]:
     return [_instance_price(catalog, item.monthly, catalog.location(name)) for name in item.locations]
 
 
+def load_balancer_type(catalog: Catalog, item: LoadBalancerType) -> Json:
+    return {
+        "id": item.id,
+        "name": item.name,
+        "description": item.name.upper(),
+        "max_connections": item.max_connections,
+        "max_services": item.max_services,
+        "max_targets": item.max_targets,
+        "max_assigned_certificates": item.max_certificates,
+        "deprecated": None,
+        "prices": load_balancer_type_prices(catalog, item),
+    }
+
+
+def load_balancer_type_prices(catalog: Catalog, item: LoadBalancerType) -> list[Json]:
+    """Every location has every type."""
+    return [_instance_price(catalog, item.monthly, place) for place in catalog.locations]
+
+
 def included_traffic(item: Location) -> int:
     """Bytes a month."""
     return int(item.included_traffic_tib * _TIB)
@@ -154,11 +173,7 @@ def pricing(catalog: Catalog) -> Json:
             for item in catalog.server_types
         ],
         "load_balancer_types": [
-            {
-                "id": item.id,
-                "name": item.name,
-                "prices": [_instance_price(catalog, item.monthly, place) for place in catalog.locations],
-            }
-            for item in prices.load_balancer_types
+            {"id": item.id, "name": item.name, "prices": load_balancer_type_prices(catalog, item)}
+            for item in catalog.load_balancer_types
         ],
     }

@@ -69,7 +69,7 @@ def network(store: Store, item: Network) -> Json:
         ],
         "routes": [{"destination": route.destination, "gateway": route.gateway} for route in item.routes],
         "servers": [server.id for server in store.members_of(item.id)],
-        "load_balancers": [],
+        "load_balancers": [load_balancer.id for load_balancer in store.load_balancers_in(item.id)],
         "protection": {"delete": item.protect_delete},
         "labels": item.labels,
         "created": item.created,
@@ -102,9 +102,13 @@ def _dns_ptr(item: PrimaryIp) -> list[Json]:
 
 
 def _ipv4_name(item: PrimaryIp) -> str:
+    return item.dns_ptr.get(item.ip, default_name(item.ip))
+
+
+def default_name(ipv4: str) -> str:
     """An IPv4 address always has a name; the vendor's own is made of its octets backwards."""
-    backwards = ".".join(reversed(str(IPv4Address(item.ip)).split(".")))
-    return item.dns_ptr.get(item.ip, f"static.{backwards}.clients.your-server.de")
+    backwards = ".".join(reversed(str(IPv4Address(ipv4)).split(".")))
+    return f"static.{backwards}.clients.your-server.de"
 
 
 def firewall(store: Store, item: Firewall) -> Json:
@@ -192,7 +196,7 @@ def server(store: Store, catalog: Catalog, item: Server) -> Json:
         "protection": {"delete": item.protect_delete, "rebuild": item.protect_rebuild},
         "labels": item.labels,
         "volumes": [volume.id for volume in store.volumes_of(item.id)],
-        "load_balancers": [],
+        "load_balancers": [load_balancer.id for load_balancer in store.load_balancers_before(item.id)],
         "primary_disk_size": item.disk_gb,
         "placement_group": placement_group(store, group) if group else None,
     }

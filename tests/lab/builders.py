@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
+from hcloud.certificates import BoundCertificate
 from hcloud.images import Image
+from hcloud.load_balancer_types import LoadBalancerType
+from hcloud.load_balancers import BoundLoadBalancer
 from hcloud.locations import Location
 from hcloud.networks import BoundNetwork, NetworkRoute, NetworkSubnet
 from hcloud.server_types import ServerType
@@ -12,6 +15,7 @@ from hcloud.servers import BoundServer, ServerCreatePublicNetwork
 from hcloud.volumes import BoundVolume
 
 from tests.lab.cloud_api import CloudApi, wait
+from tests.lab.pairs import Pair, issue
 
 IMAGE = "debian-13"
 TYPE = "cax11"
@@ -60,6 +64,22 @@ def volume(api: CloudApi, name: str = "data", size: int = 10, **options: Any) ->
     response = api.client.volumes.create(size=size, name=name, **options)
     wait(response.action, *(response.next_actions or []))
     return api.client.volumes.get_by_id(response.volume.id)
+
+
+def certificate(api: CloudApi, name: str = "web", pair: Pair | None = None) -> BoundCertificate:
+    pair = pair or issue()
+    return api.client.certificates.create(name=name, certificate=pair.certificate, private_key=pair.private_key)
+
+
+def load_balancer(api: CloudApi, name: str = "lb", **options: Any) -> BoundLoadBalancer:
+    """A load balancer that is ready."""
+    defaults: dict[str, Any] = {
+        "load_balancer_type": LoadBalancerType(name="lb11"),
+        "location": Location(name=LOCATION),
+    }
+    response = api.client.load_balancers.create(name=name, **{**defaults, **options})
+    wait(response.action)
+    return api.client.load_balancers.get_by_id(response.load_balancer.id)
 
 
 def ssh_rule(**fields: Any) -> dict[str, Any]:

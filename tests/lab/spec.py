@@ -20,6 +20,11 @@ DROPPED_PROPERTIES = {
     "datacenter": "servers and primary IPs lost it in July 2026",
 }
 
+#: Operations whose answer the live API has changed since: they answer what another operation of the document does.
+CHANGED_ANSWERS = {
+    ("DELETE", "/load_balancers/{id}"): ("DELETE", "/servers/{id}"),  # an action, since October 2026
+}
+
 Schema = dict[str, Any]
 
 
@@ -68,6 +73,7 @@ class Spec:
     @cache  # noqa: B019 because there is one document for all tests
     def _validator(self, template: str, method: str, status: int) -> Draft202012Validator | None:
         """None for an answer without content."""
+        method, template = CHANGED_ANSWERS.get((method, template), (method, template))
         responses = self._document["paths"][template][method.lower()]["responses"]
         keyed = {key.upper(): response for key, response in responses.items()}
         response = keyed.get(str(status)) or keyed.get(f"{status // 100}XX")

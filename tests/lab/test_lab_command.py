@@ -137,8 +137,6 @@ def test_lists(hcloud: Command, kind: str) -> None:
         ("datacenter list", "deprecated_api_endpoint"),
         ("primary-ip create --name p --type ipv4 --datacenter fsn1-dc14", "was removed in July 2026"),
         ("iso list", "not_implemented"),
-        ("load-balancer list", "not_implemented"),
-        ("certificate list", "not_implemented"),
         ("floating-ip list", "not_implemented"),
     ],
 )

@@ -15,7 +15,7 @@ from hcloud.floating_ips import FloatingIP
 from hcloud.images import Image
 from hcloud.isos import Iso
 from hcloud.load_balancer_types import LoadBalancerType
-from hcloud.load_balancers import LoadBalancer, LoadBalancerAlgorithm, LoadBalancerService, LoadBalancerTarget
+from hcloud.load_balancers import LoadBalancerAlgorithm, LoadBalancerService, LoadBalancerTarget
 from hcloud.locations import Location
 from hcloud.networks import Network, NetworkRoute, NetworkSubnet
 from hcloud.server_types import ServerType
@@ -29,12 +29,10 @@ pytestmark = pytest.mark.filterwarnings("ignore:The '.*' method is deprecated:De
 
 #: Answered with 501, by kind; ``...`` stands for the whole kind.
 NOT_IMPLEMENTED: dict[str, Any] = {
-    "certificates": ...,
+    "certificates": {"create_managed", "retry_issuance"},
     "floating_ips": ...,
     "images": {"change_protection", "delete", "update"},
     "isos": ...,
-    "load_balancer_types": ...,
-    "load_balancers": ...,
     "networks": {"get_member_all", "get_member_list"},
     "servers": {
         *("attach_iso", "create_image", "detach_iso", "disable_backup", "disable_rescue", "enable_backup"),
@@ -49,9 +47,7 @@ ELSEWHERE = {"storage_boxes", "storage_box_types"}
 
 #: What to call a refused method with, by the parameter's name or by the name of all three.
 ARGUMENTS: dict[str, Any] = {
-    "algorithm": LoadBalancerAlgorithm(type="round_robin"),
     "certificate": Certificate(id=1),
-    "certificates.create.certificate": "none",
     "dns_ptr": "a.bulwark.example",
     "domain_names": ["bulwark.example"],
     "end": "2026-01-02T00:00:00Z",
@@ -61,19 +57,14 @@ ARGUMENTS: dict[str, Any] = {
     "image": Image(id=1),
     "ip": "198.51.100.1",
     "iso": Iso(id=1, name="an-iso"),
-    "load_balancer": LoadBalancer(id=1),
-    "load_balancer_type": LoadBalancerType(name="lb11"),
     "mode": "primary",
     "name": "a",
     "network": Network(id=1),
     "primary_nameservers": [ZonePrimaryNameserver(address="198.51.100.1")],
-    "private_key": "none",
     "records": [ZoneRecord(value="198.51.100.1")],
     "rrset": ZoneRRSet(name="a", type="A", zone=Zone(name="bulwark.example")),
     "server": Server(id=1),
-    "service": LoadBalancerService(listen_port=80),
     "start": "2026-01-01T00:00:00Z",
-    "target": LoadBalancerTarget(type="server", server=Server(id=1)),
     "ttl": 60,
     "type": "A",
     "zone": Zone(id=1, name="bulwark.example"),
@@ -207,6 +198,48 @@ def firewalls(api: CloudApi) -> None:
     assert firewall.delete()
 
 
+def certificates(api: CloudApi) -> None:
+    client = api.client.certificates
+    certificate = builders.certificate(api)
+    lists(client, certificate, "web")
+    assert client.get_actions(certificate) == client.get_actions_list(certificate)[0] == []
+    assert certificate.update(name="web-2").name == "web-2"
+    assert certificate.delete()
+
+
+def load_balancer_types(api: CloudApi) -> None:
+    offered(api.client.load_balancer_types, "lb11")
+
+
+def load_balancers(api: CloudApi) -> None:
+    client = api.client.load_balancers
+    network = builders.network(api)
+    balancer = builders.load_balancer(api)
+    lists(client, balancer, "lb")
+    wait(balancer.attach_to_network(network, ip="10.0.0.9"))
+    wait(balancer.disable_public_interface())
+    wait(balancer.enable_public_interface())
+    service = LoadBalancerService(protocol="tcp", listen_port=5432, destination_port=5432, proxyprotocol=False)
+    wait(balancer.add_service(service))
+    wait(balancer.update_service(LoadBalancerService(listen_port=5432, destination_port=5433)))
+    target = LoadBalancerTarget(type="server", server=builders.server(api, networks=[network]), use_private_ip=True)
+    wait(balancer.add_target(target))
+    wait(balancer.remove_target(target))
+    wait(balancer.delete_service(service))
+    wait(balancer.detach_from_network(network))
+    wait(balancer.change_algorithm(LoadBalancerAlgorithm(type="least_connections")))
+    wait(balancer.change_type(LoadBalancerType(name="lb21")))
+    wait(balancer.change_dns_ptr(balancer.public_net.ipv4.ip, "a.bulwark.example"))
+    wait(balancer.change_protection(delete=False))
+    period = {"start": "2026-01-01T00:00:00Z", "end": "2026-01-01T01:00:00Z"}
+    metrics = balancer.get_metrics(type=["bandwidth", "open_connections"], **period).metrics
+    assert metrics.time_series.keys() == {"bandwidth.in", "bandwidth.out", "open_connections"}
+    actions(client, balancer)
+    assert balancer.update(name="lb-2").name == "lb-2"
+    wait(balancer.delete().action)
+    assert client.get_all() == []
+
+
 def volumes(api: CloudApi) -> None:
     client = api.client.volumes
     server = builders.server(api)
@@ -274,8 +307,11 @@ def all_actions(api: CloudApi) -> None:
 
 SCENARIOS: dict[str, Callable[[CloudApi], None]] = {
     "actions": all_actions,
+    "certificates": certificates,
     "firewalls": firewalls,
     "images": images,
+    "load_balancer_types": load_balancer_types,
+    "load_balancers": load_balancers,
     "locations": locations,
     "networks": networks,
     "placement_groups": placement_groups,
@@ -311,12 +347,14 @@ def test_what_is_refused_says_so(cloud_api: CloudApi, kind: str) -> None:
         assert caught.value.code == "not_implemented", f"{kind}.{name}"
 
 
-@pytest.mark.parametrize("kind", ["firewalls", "images", "networks", "primary_ips", "servers", "volumes"])
+@pytest.mark.parametrize(
+    "kind",
+    ["certificates", "firewalls", "images", "load_balancers", "networks", "primary_ips", "servers", "volumes"],
+)
 def test_actions_by_kind(cloud_api: CloudApi, kind: str) -> None:
     client = kinds(cloud_api)[kind].actions
-    made = {"firewalls": firewalls, "networks": networks, "primary_ips": primary_ips, "volumes": volumes}
-    made.get(kind, servers)(cloud_api)
+    SCENARIOS[kind](cloud_api)
     listed = client.get_all()
     assert [action.id for action in listed[:25]] == [action.id for action in client.get_list()[0]]
-    assert bool(listed) == (kind != "images")
+    assert bool(listed) == (kind not in ("certificates", "images"))
     assert all(client.get_by_id(action.id).command == action.command for action in listed)

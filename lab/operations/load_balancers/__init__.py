@@ -1,0 +1,1 @@
+"""Load balancers: what is allowed, and what the driver has to do."""
