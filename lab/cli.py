@@ -100,6 +100,8 @@ def _all(kind: str) -> list[dict[str, Any]]:
 
 def _summary() -> dict[str, list[dict[str, Any]]]:
     networks = {network["id"]: network["name"] for network in _all("networks")}
+    servers = _all("servers")
+    names = {server["id"]: server["name"] for server in servers}
     return {
         "servers": [
             {
@@ -110,12 +112,35 @@ def _summary() -> dict[str, list[dict[str, Any]]]:
                 "labels": server["labels"],
                 "networks": [networks[nic["network"]] for nic in server["private_net"]],
             }
-            for server in _all("servers")
+            for server in servers
         ],
-        "load_balancers": [],
+        "load_balancers": [
+            {
+                "name": balancer["name"],
+                "private_ip": next((nic["ip"] for nic in balancer["private_net"]), None),
+                "public_ip": balancer["public_net"]["ipv4"]["ip"] if balancer["public_net"]["enabled"] else None,
+                "type": balancer["load_balancer_type"]["name"],
+                "labels": balancer["labels"],
+                "targets": [_target(target, names) for target in _resolved(balancer["targets"])],
+            }
+            for balancer in _all("load_balancers")
+        ],
         "volumes": [
             {"name": volume["name"], "size": volume["size"], "status": volume["status"]} for volume in _all("volumes")
         ],
+    }
+
+
+def _resolved(targets: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Servers and addresses, those that label selectors match among them."""
+    return [found for target in targets for found in target.get("targets", [target])]
+
+
+def _target(target: dict[str, Any], names: dict[int, str]) -> dict[str, Any]:
+    """``health`` is by listen port."""
+    return {
+        "name": target["ip"]["ip"] if target["type"] == "ip" else names.get(target["server"]["id"]),
+        "health": {str(seen["listen_port"]): seen["status"] for seen in target["health_status"]},
     }
 
 
@@ -130,6 +155,15 @@ def status(as_json: Annotated[bool, typer.Option("--json")] = False) -> None:
         roles = ", ".join(sorted(key.removeprefix("role-") for key in server["labels"] if key.startswith("role-")))
         address = server["public_ip"] or "-"
         print(f"{server['name']:<16} {server['status']:<10} {server['private_ip'] or '-':<15} {address:<16} {roles}")
+    for balancer in found["load_balancers"]:
+        addresses = f"{balancer['private_ip'] or '-':<15} {balancer['public_ip'] or '-':<16}"
+        seen = "; ".join(f"{target['name']} {_worst(target['health'])}" for target in balancer["targets"])
+        print(f"{balancer['name']:<16} {balancer['type']:<10} {addresses} {seen or 'no targets'}")
+
+
+def _worst(health: dict[str, str]) -> str:
+    """What holds of a target for all services together."""
+    return next((status for status in ("unhealthy", "unknown", "healthy") if status in health.values()), "no services")
 
 
 @app.command(

@@ -12,7 +12,7 @@ from lab.drivers.base import DriverError, LoadBalancerStatus
 from lab.errors import invalid_field, not_implemented
 from lab.operations import common
 from lab.operations.cloud import Cloud
-from lab.operations.load_balancers import metrics, orders
+from lab.operations.load_balancers import interfaces, metrics, orders
 from lab.operations.load_balancers.services import HealthCheckRequest, HttpRequest, ServiceRequest
 from lab.state.load_balancers import LoadBalancer, Target
 from lab.state.resources import Action, Network
@@ -98,11 +98,11 @@ async def remove_target(call: Call) -> Answer:
 
 async def attach_to_network(call: Call) -> Answer:
     ip, ip_range = call.body.optional_string("ip"), call.body.optional_string("ip_range")
-    return actions.created(orders.attach(call.cloud, _load_balancer(call), _network(call), ip, ip_range))
+    return actions.created(interfaces.attach(call.cloud, _load_balancer(call), _network(call), ip, ip_range))
 
 
 async def detach_from_network(call: Call) -> Answer:
-    return actions.created(orders.detach(call.cloud, _load_balancer(call), _network(call)))
+    return actions.created(interfaces.detach(call.cloud, _load_balancer(call), _network(call)))
 
 
 async def change_algorithm(call: Call) -> Answer:
@@ -254,8 +254,8 @@ _OPERATIONS: dict[str, Handler] = {
     "change_type": change_type,
     "change_protection": change_protection,
     "change_dns_ptr": change_dns_ptr,
-    "enable_public_interface": _bare(orders.enable_public_interface),
-    "disable_public_interface": _bare(orders.disable_public_interface),
+    "enable_public_interface": _bare(interfaces.enable_public_interface),
+    "disable_public_interface": _bare(interfaces.disable_public_interface),
 }
 
 ROUTES: Routes = {

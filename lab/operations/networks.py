@@ -210,7 +210,13 @@ def detach(cloud: Cloud, server: Server, network: Network) -> Action:
         await give_up(server, attachment)
         await cloud.gate.sync_network(network.id)
 
-    return cloud.actions.start_one("detach_from_network", refs, work, common.restoring(attachment, "connected"))
+    restore = common.restoring(attachment, "connected")
+
+    async def undo() -> None:
+        await restore()
+        await targets.follow(cloud)
+
+    return cloud.actions.start_one("detach_from_network", refs, work, undo)
 
 
 def change_alias_ips(cloud: Cloud, server: Server, network: Network, alias_ips: Sequence[str]) -> Action:

@@ -44,6 +44,8 @@ def facts(certificate: str) -> Facts:
 
 def problem(certificate: str, private_key: str, now: str) -> Problem | None:
     """The first thing wrong with a chain and its key. ``now`` is a point in time as resources hold them."""
+    if "PRIVATE KEY" in certificate:
+        return Problem("certificate", "must not contain a private key")  # it would be part of answers
     try:
         chain = x509.load_pem_x509_certificates(certificate.encode())
     except ValueError:

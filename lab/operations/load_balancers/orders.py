@@ -1,4 +1,4 @@
-"""Ordering, changing and deleting load balancers."""
+"""Ordering, changing and deleting load balancers. Their interfaces are in ``interfaces``."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ from dataclasses import dataclass, field
 from ipaddress import IPv6Network, ip_address
 from typing import TYPE_CHECKING, get_args
 
-from lab.actions import Work, nothing
 from lab.catalog import LoadBalancerType, Location, find
 from lab.errors import CloudError, invalid, invalid_field
-from lab.operations import addresses, common, networks, primary_ips
-from lab.operations.load_balancers import services, targets
+from lab.operations import common, networks, primary_ips
+from lab.operations.load_balancers import interfaces, services, targets
+from lab.operations.load_balancers.changes import change, check_unlocked, ref
 from lab.operations.load_balancers.services import ServiceRequest
 from lab.state.load_balancers import Algorithm, LoadBalancer, Target
-from lab.state.resources import Action, Attachment, Network, Ref
+from lab.state.resources import Action
 
 if TYPE_CHECKING:
     from lab.operations.cloud import Cloud
@@ -63,7 +63,7 @@ def create(cloud: Cloud, request: LoadBalancerRequest) -> tuple[LoadBalancer, Ac
     if request.network_id is not None:
         network = common.get("network", store.networks, request.network_id)
         networks.check_unchanging(cloud, network)
-        made.attachment = _place(cloud, made, network, None, None)
+        made.attachment = interfaces.place(cloud, made, network, None, None)
     elif not request.public:
         raise invalid("a load balancer without public interface needs a network")
     for target in request.targets:
@@ -83,9 +83,10 @@ def create(cloud: Cloud, request: LoadBalancerRequest) -> tuple[LoadBalancer, Ac
     async def make() -> None:
         await cloud.gate.sync_load_balancer(made.id)
         made.available = True
-        await _connect(cloud, made)
+        await cloud.gate.refresh_load_balancer(made.id)  # its targets may have moved meanwhile
+        await interfaces.connect(cloud, made)
 
-    return made, cloud.actions.start_one("create_load_balancer", [_ref(made)], make, lambda: _remove(cloud, made))
+    return made, cloud.actions.start_one("create_load_balancer", [ref(made)], make, lambda: _remove(cloud, made))
 
 
 def update(cloud: Cloud, load_balancer: LoadBalancer, name: str | None, labels: Mapping[str, str] | None) -> None:
@@ -97,8 +98,8 @@ def update(cloud: Cloud, load_balancer: LoadBalancer, name: str | None, labels: 
 
 def delete(cloud: Cloud, load_balancer: LoadBalancer) -> Action:
     common.check_deletable("load balancer", load_balancer)
-    common.check_unlocked(cloud.store, _ref(load_balancer))
-    return cloud.actions.start_one("delete_load_balancer", [_ref(load_balancer)], lambda: _remove(cloud, load_balancer))
+    check_unlocked(cloud, load_balancer)
+    return cloud.actions.start_one("delete_load_balancer", [ref(load_balancer)], lambda: _remove(cloud, load_balancer))
 
 
 async def _remove(cloud: Cloud, load_balancer: LoadBalancer) -> None:
@@ -112,16 +113,16 @@ async def _remove(cloud: Cloud, load_balancer: LoadBalancer) -> None:
 
 
 def add_service(cloud: Cloud, load_balancer: LoadBalancer, request: ServiceRequest) -> Action:
-    _check_unlocked(cloud, load_balancer)
+    check_unlocked(cloud, load_balancer)
     wanted = [*load_balancer.services, services.new(cloud.store, request)]
     services.check_fitting(_type(cloud, load_balancer.type), wanted)
     undo = common.restoring(load_balancer, "services")
     load_balancer.services = wanted
-    return _change(cloud, load_balancer, "add_service", undo)
+    return change(cloud, load_balancer, "add_service", undo)
 
 
 def update_service(cloud: Cloud, load_balancer: LoadBalancer, request: ServiceRequest) -> Action:
-    _check_unlocked(cloud, load_balancer)
+    check_unlocked(cloud, load_balancer)
     at = _find_service(load_balancer, request.listen_port)
     wanted = list(load_balancer.services)
     wanted[at] = services.updated(cloud.store, wanted[at], request)
@@ -129,46 +130,54 @@ def update_service(cloud: Cloud, load_balancer: LoadBalancer, request: ServiceRe
     services.check_fitting(_type(cloud, load_balancer.type), wanted, status=422)
     undo = common.restoring(load_balancer, "services")
     load_balancer.services = wanted
-    return _change(cloud, load_balancer, "update_service", undo)
+    return change(cloud, load_balancer, "update_service", undo)
 
 
 def delete_service(cloud: Cloud, load_balancer: LoadBalancer, listen_port: int) -> Action:
-    _check_unlocked(cloud, load_balancer)
+    check_unlocked(cloud, load_balancer)
     at = _find_service(load_balancer, listen_port)
     undo = common.restoring(load_balancer, "services")
     del load_balancer.services[at]
-    return _change(cloud, load_balancer, "delete_service", undo)
+    return change(cloud, load_balancer, "delete_service", undo)
 
 
 def add_target(cloud: Cloud, load_balancer: LoadBalancer, target: Target) -> Action:
-    _check_unlocked(cloud, load_balancer)
+    check_unlocked(cloud, load_balancer)
     targets.check_new(cloud.store, _type(cloud, load_balancer.type), load_balancer, target)
-    undo = common.restoring(load_balancer, "targets")
     load_balancer.targets.append(target)
-    return _change(cloud, load_balancer, "add_target", undo)
+
+    async def undo() -> None:
+        if target in load_balancer.targets:  # else its server has gone
+            load_balancer.targets.remove(target)
+
+    return change(cloud, load_balancer, "add_target", undo)
 
 
 def remove_target(cloud: Cloud, load_balancer: LoadBalancer, target: Target) -> Action:
-    _check_unlocked(cloud, load_balancer)
+    check_unlocked(cloud, load_balancer)
     found = targets.find(load_balancer, target)
-    undo = common.restoring(load_balancer, "targets")
     load_balancer.targets.remove(found)
-    return _change(cloud, load_balancer, "remove_target", undo)
+
+    async def undo() -> None:
+        if found.server_id is None or found.server_id in cloud.store.servers:
+            load_balancer.targets.append(found)
+
+    return change(cloud, load_balancer, "remove_target", undo)
 
 
 # The load balancer itself
 
 
 def change_algorithm(cloud: Cloud, load_balancer: LoadBalancer, algorithm: str) -> Action:
-    _check_unlocked(cloud, load_balancer)
+    check_unlocked(cloud, load_balancer)
     wanted = _algorithm(algorithm)
     undo = common.restoring(load_balancer, "algorithm")
     load_balancer.algorithm = wanted
-    return _change(cloud, load_balancer, "change_algorithm", undo)
+    return change(cloud, load_balancer, "change_algorithm", undo)
 
 
 def change_type(cloud: Cloud, load_balancer: LoadBalancer, id_or_name: str) -> Action:
-    _check_unlocked(cloud, load_balancer)
+    check_unlocked(cloud, load_balancer)
     kind = _type(cloud, id_or_name)
     if kind.name == load_balancer.type:
         raise CloudError("invalid_load_balancer_type", f"load balancer is already of type {kind.name}")
@@ -180,19 +189,19 @@ def change_type(cloud: Cloud, load_balancer: LoadBalancer, id_or_name: str) -> A
         raise CloudError("invalid_load_balancer_type", f"a {kind.name} has at most {kind.max_targets} targets")
     undo = common.restoring(load_balancer, "type")
     load_balancer.type = kind.name
-    return _change(cloud, load_balancer, "change_load_balancer_type", undo)
+    return change(cloud, load_balancer, "change_load_balancer_type", undo)
 
 
 def change_protection(cloud: Cloud, load_balancer: LoadBalancer, delete: bool | None) -> Action:
-    _check_unlocked(cloud, load_balancer)
+    check_unlocked(cloud, load_balancer)
     undo = common.restoring(load_balancer, "protect_delete")
     if delete is not None:
         load_balancer.protect_delete = delete
-    return cloud.actions.start_one("change_protection", [_ref(load_balancer)], undo=undo)
+    return cloud.actions.start_one("change_protection", [ref(load_balancer)], undo=undo)
 
 
 def change_dns_ptr(cloud: Cloud, load_balancer: LoadBalancer, ip: str, name: str | None) -> Action:
-    _check_unlocked(cloud, load_balancer)
+    check_unlocked(cloud, load_balancer)
     try:
         address = str(ip_address(ip))
     except ValueError as error:
@@ -204,102 +213,7 @@ def change_dns_ptr(cloud: Cloud, load_balancer: LoadBalancer, ip: str, name: str
         load_balancer.dns_ptr.pop(address, None)
     else:
         load_balancer.dns_ptr[address] = name
-    return cloud.actions.start_one("change_dns_ptr", [_ref(load_balancer)], undo=undo)
-
-
-# Its interfaces
-
-
-def enable_public_interface(cloud: Cloud, load_balancer: LoadBalancer) -> Action:
-    return _set_public(cloud, load_balancer, True)
-
-
-def disable_public_interface(cloud: Cloud, load_balancer: LoadBalancer) -> Action:
-    if load_balancer.attachment is None:
-        raise CloudError("load_balancer_not_attached_to_network", "load balancer is not attached to a network")
-    if len(targets.over_network(cloud.store, load_balancer)) < len(load_balancer.targets):
-        raise CloudError("targets_without_use_private_ip", "load balancer has targets that use their public IP")
-    return _set_public(cloud, load_balancer, False)
-
-
-def _set_public(cloud: Cloud, load_balancer: LoadBalancer, public: bool) -> Action:
-    _check_unlocked(cloud, load_balancer)
-    undo = common.restoring(load_balancer, "public")
-    load_balancer.public = public
-    return _change(cloud, load_balancer, f"{'enable' if public else 'disable'}_public_interface", undo)
-
-
-def attach(cloud: Cloud, load_balancer: LoadBalancer, network: Network, ip: str | None, ip_range: str | None) -> Action:
-    _check_unlocked(cloud, load_balancer)
-    networks.check_unchanging(cloud, network)
-    if load_balancer.attachment is not None:
-        raise CloudError("load_balancer_already_attached", "load balancer is already attached to a network")
-    undo = common.restoring(load_balancer, "attachment")
-    load_balancer.attachment = _place(cloud, load_balancer, network, ip, ip_range)
-    load_balancer.attachment.mac = cloud.store.new_mac("86")
-
-    async def work() -> None:
-        await cloud.gate.sync_load_balancer(load_balancer.id)
-        await _connect(cloud, load_balancer)
-
-    async def give_up() -> None:
-        await undo()
-        await cloud.gate.sync_load_balancer(load_balancer.id)
-        await cloud.gate.sync_network(network.id)
-
-    refs = [_ref(load_balancer), Ref("network", network.id)]
-    return cloud.actions.start_one("attach_to_network", refs, work, give_up)
-
-
-def detach(cloud: Cloud, load_balancer: LoadBalancer, network: Network) -> Action:
-    _check_unlocked(cloud, load_balancer)
-    networks.check_unchanging(cloud, network)
-    attachment = load_balancer.attachment
-    if attachment is None or attachment.network_id != network.id:
-        raise invalid_field("network", f"load balancer {load_balancer.name} is not attached to network {network.name}")
-    if not load_balancer.public:
-        raise invalid("the load balancer's public interface is disabled; without its network nobody would reach it")
-    if targets.over_network(cloud.store, load_balancer):
-        raise CloudError("service_error", "load balancer has targets that are reached over the network")
-
-    async def work() -> None:
-        load_balancer.attachment = None
-        await cloud.gate.sync_load_balancer(load_balancer.id)
-        await cloud.gate.sync_network(network.id)
-
-    refs = [_ref(load_balancer), Ref("network", network.id)]
-    undo = common.restoring(load_balancer, "attachment")
-    return cloud.actions.start_one("detach_from_network", refs, work, undo)
-
-
-def _place(
-    cloud: Cloud, load_balancer: LoadBalancer, network: Network, ip: str | None, ip_range: str | None
-) -> Attachment:
-    """A place in a network, which is real once the load balancer is connected. Its hardware address is yet to come."""
-    zone = cloud.catalog.location(load_balancer.location).network_zone
-    return Attachment(network.id, addresses.choose_address(cloud.store, network, zone, ip, ip_range, last=True), "")
-
-
-async def _connect(cloud: Cloud, load_balancer: LoadBalancer) -> None:
-    """Let the router know a load balancer whose cable lies."""
-    if load_balancer.attachment is not None:
-        load_balancer.attachment.connected = True
-        await cloud.gate.sync_network(load_balancer.attachment.network_id)
-
-
-def _change(cloud: Cloud, load_balancer: LoadBalancer, command: str, undo: Work = nothing) -> Action:
-    """Make real what has been written down."""
-    return cloud.actions.start_one(
-        command, [_ref(load_balancer)], lambda: cloud.gate.sync_load_balancer(load_balancer.id), undo
-    )
-
-
-def _ref(load_balancer: LoadBalancer) -> Ref:
-    return Ref("load_balancer", load_balancer.id)
-
-
-def _check_unlocked(cloud: Cloud, load_balancer: LoadBalancer) -> None:
-    common.check_unlocked(cloud.store, _ref(load_balancer))
+    return cloud.actions.start_one("change_dns_ptr", [ref(load_balancer)], undo=undo)
 
 
 def _find_service(load_balancer: LoadBalancer, listen_port: int | None) -> int:

@@ -76,8 +76,8 @@ def new(store: Store, request: ServiceRequest) -> Service:
     protocol = _protocol(request.protocol)
     listen, destination = request.listen_port, request.destination_port
     if protocol != "tcp":
-        listen = listen or (HTTPS_PORT if protocol == "https" else HTTP_PORT)
-        destination = destination or HTTP_PORT
+        listen = _or(listen, HTTPS_PORT if protocol == "https" else HTTP_PORT)
+        destination = _or(destination, HTTP_PORT)
     destination = _required("destination_port", destination)
     return _checked(
         store,
@@ -105,8 +105,8 @@ def updated(store: Store, service: Service, request: ServiceRequest) -> Service:
         Service(
             protocol=protocol,
             listen_port=service.listen_port,
-            destination_port=request.destination_port or service.destination_port,
-            proxyprotocol=service.proxyprotocol if request.proxyprotocol is None else request.proxyprotocol,
+            destination_port=_or(request.destination_port, service.destination_port),
+            proxyprotocol=_or(request.proxyprotocol, service.proxyprotocol),
             health_check=_merge(service.health_check, _given(request.health_check)),
             http=None if protocol == "tcp" else _merge(before, _given(request.http)),
         ),
@@ -131,6 +131,10 @@ def check_fitting(kind: LoadBalancerType, services: Iterable[Service], status: i
 def _protocol(text: str | None) -> Protocol:
     known: tuple[Protocol, ...] = get_args(Protocol)
     return next((item for item in known if item == text), None) or _refuse("protocol", f"must be one of {_list(known)}")
+
+
+def _or(given: _T | None, otherwise: _T) -> _T:
+    return otherwise if given is None else given
 
 
 def _given(request: object) -> dict[str, object]:
