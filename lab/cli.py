@@ -11,6 +11,7 @@ from typing import Annotated, Any
 import typer
 
 from lab import engine, lifecycle, settings
+from lab.cloudflare import state as cloudflare
 from lab.command import CommandError
 from lab.containers import build as containers
 from lab.drivers.base import DriverError
@@ -81,6 +82,9 @@ def environment() -> None:
     for name, value in {
         "HCLOUD_TOKEN": lifecycle.token(),
         "HCLOUD_ENDPOINT": settings.API_URL,
+        "CLOUDFLARE_API_TOKEN": cloudflare.make_token(),
+        "CLOUDFLARE_API_ENDPOINT": settings.CLOUDFLARE_URL,
+        "CLOUDFLARE_BASE_URL": settings.CLOUDFLARE_URL,
         "BULWARK_LAB_PUBLIC_KEY": public_key,
         "ANSIBLE_PRIVATE_KEY_FILE": str(lifecycle.ADMIN_KEY),
         "BULWARK_LAB_POSTGRES_VERSION": containers.version("postgres"),

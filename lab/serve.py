@@ -21,6 +21,9 @@ from lab import settings
 from lab.actions import Profile
 from lab.api.app import create_app
 from lab.api.middleware import CuttableProtocol
+from lab.cloudflare.account import Cloudflare
+from lab.cloudflare.api import create_cloudflare_app
+from lab.cloudflare.edge import process as edge
 from lab.command import CommandError
 from lab.containers import certificates
 from lab.containers.build import STORE
@@ -91,6 +94,23 @@ def _cloud(token: str, profile: Profile) -> Cloud:
         ) from error
 
 
+def _cloudflare() -> Cloudflare:
+    try:
+        return Cloudflare(settings.CLOUDFLARE, internet.resolve)
+    except ValueError as error:
+        raise CommandError(
+            f"the state in {settings.CLOUDFLARE} cannot be read ({error}); ./bulwark down removes it"
+        ) from error
+
+
+def _for_administrator(port: int) -> list[socket.socket]:
+    """Where programs of this machine and of the administrator reach an API: both on their own loopback."""
+    return [
+        _listen(settings.API_HOST, port),
+        namespaces.inside(internet.ADMIN, lambda: _listen(settings.API_HOST, port)),
+    ]
+
+
 def _object_storage(availability: Availability) -> ObjectStorage:
     return ObjectStorage(
         Store(settings.OBJECTS),
@@ -104,19 +124,19 @@ def _object_storage(availability: Availability) -> ObjectStorage:
 async def _run(token: str, profile: Profile) -> None:
     cloud = _cloud(token, profile)
     echo = Starlette(routes=[Route("/{path:path}", _what_is_my_address)])
+    cloudflare = _cloudflare()
     # To whom it listens: programs on this machine, the administrator, and everybody on the embedded internet.
-    api_sockets = [
-        _listen(settings.API_HOST, settings.API_PORT),
-        namespaces.inside(internet.ADMIN, lambda: _listen(settings.API_HOST, settings.API_PORT)),
-    ]
+    api_sockets = _for_administrator(settings.API_PORT)
     echo_sockets = [namespaces.inside(internet.NAME, lambda: _listen(settings.WHATISMYIP_ADDRESS, 80))]
     registry_sockets = [namespaces.inside(internet.NAME, lambda: _listen(settings.REGISTRY_ADDRESS, 443))]
     object_sockets = [namespaces.inside(internet.NAME, lambda: _listen(settings.OBJECT_STORAGE_ADDRESS, 443))]
     object_names = (settings.OBJECT_STORAGE_NAME, f"*.{settings.OBJECT_STORAGE_NAME}")
     availability = Availability()
+    management = create_management_app(cloud, availability, cloudflare)
     servers = [
         (_server(create_app(cloud)), api_sockets),
-        (_server(create_management_app(cloud, availability)), [_listen(settings.API_HOST, settings.MANAGEMENT_PORT)]),
+        (_server(create_cloudflare_app(cloudflare)), _for_administrator(settings.CLOUDFLARE_PORT)),
+        (_server(management), [_listen(settings.API_HOST, settings.MANAGEMENT_PORT)]),
         (_server(echo), echo_sockets),
         (_server(create_registry(STORE), *certificates.issue(settings.REGISTRY_NAMES)), registry_sockets),
         (_server(_object_storage(availability), *certificates.issue(object_names)), object_sockets),
@@ -129,10 +149,13 @@ async def _run(token: str, profile: Profile) -> None:
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop)
+    await cloudflare.publish()
+    supervisor = asyncio.ensure_future(edge.supervise())
     PID_FILE.write_text(str(os.getpid()))
     try:
         await asyncio.gather(*(server.serve(sockets) for server, sockets in servers))
     finally:
+        supervisor.cancel()  # the edge goes on: users do not notice that the API is away
         cloud.close()
         PID_FILE.unlink(missing_ok=True)
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import secrets
 import time
+from collections.abc import Callable
+from typing import Protocol
 
 from starlette.responses import PlainTextResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -14,8 +16,7 @@ from lab.api.http import PREFIX, error_response
 from lab.api.limit import RateLimit
 from lab.errors import CloudError
 from lab.faults import Fault, FaultPlan, Request
-from lab.operations.cloud import Cloud
-from lab.request_log import Entry
+from lab.request_log import Entry, RequestLog
 
 _TRANSPORT = "transport"
 _ENTRY = "bulwark.entry"
@@ -37,10 +38,24 @@ async def _cut(scope: Scope, receive: Receive) -> None:
         pass
 
 
+class _Clock(Protocol):
+    def now(self) -> str: ...
+
+
+class Recorded(Protocol):
+    """What has a log of requests and knows the time."""
+
+    @property
+    def requests(self) -> RequestLog: ...
+
+    @property
+    def store(self) -> _Clock: ...
+
+
 class Record:
     """Writes every request into the log."""
 
-    def __init__(self, app: ASGIApp, cloud: Cloud) -> None:
+    def __init__(self, app: ASGIApp, cloud: Recorded) -> None:
         self._app = app
         self._cloud = cloud
 
@@ -90,17 +105,27 @@ class CommonHeaders:
         await app(scope, receive, send_with_headers)
 
 
-class Disturb:
-    """Makes go wrong what was asked to."""
+def _error(fault: Fault) -> Response:
+    if fault.code is None:
+        return PlainTextResponse(fault.message, fault.status or 500)
+    return error_response(CloudError(fault.code, fault.message, status=fault.status))
 
-    def __init__(self, app: ASGIApp, faults: FaultPlan) -> None:
+
+class Disturb:
+    """Makes go wrong what was asked to. ``error`` puts an error into the words of the API that has this prefix."""
+
+    def __init__(
+        self, app: ASGIApp, faults: FaultPlan, prefix: str = PREFIX, error: Callable[[Fault], Response] = _error
+    ) -> None:
         self._app = app
         self._faults = faults
+        self._prefix = prefix
+        self._error = error
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         struck = None
         if scope["type"] == "http":
-            struck = self._faults.strike(Request(scope["method"], scope["path"].removeprefix(PREFIX)))
+            struck = self._faults.strike(Request(scope["method"], scope["path"].removeprefix(self._prefix)))
         if struck is None:
             await self._app(scope, receive, send)
             return
@@ -108,7 +133,7 @@ class Disturb:
         entry.fault, fault = struck
         await asyncio.sleep(fault.delay)
         if fault.effect == "error":
-            await _error(fault)(scope, receive, send)
+            await self._error(fault)(scope, receive, send)
         elif fault.effect == "reset":
             entry.delivered = False
             await _cut(scope, receive)
@@ -123,9 +148,3 @@ class Disturb:
             await _cut(scope, receive)
         else:
             await self._app(scope, receive, send)
-
-
-def _error(fault: Fault) -> Response:
-    if fault.code is None:
-        return PlainTextResponse(fault.message, fault.status or 500)
-    return error_response(CloudError(fault.code, fault.message, status=fault.status))

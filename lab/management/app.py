@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, replace
 from typing import TypeVar
 
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 
-from lab.api.http import CREATED, NO_CONTENT, Answer, Call, Routes, http_exception, route
-from lab.errors import CloudError, invalid, invalid_field
-from lab.faults import Fault
-from lab.management import object_storage
+from lab.api.http import NO_CONTENT, Answer, Call, Routes, http_exception, route
+from lab.cloudflare.account import Cloudflare
+from lab.errors import invalid, invalid_field
+from lab.management import cloudflare as cloudflare_routes
+from lab.management import faults, object_storage
 from lab.object_storage.availability import Availability
 from lab.operations.cloud import Cloud
 from lab.state.coding import Data, decode, encode
@@ -76,63 +76,24 @@ async def change_conditions(call: Call) -> Answer:
     return await get_conditions(call)
 
 
-async def list_requests(call: Call) -> Answer:
-    """The log, oldest first; with ``after``, only what came after the request of that number."""
-    text = call.one("after") or "0"
-    if not text.isdecimal():
-        raise invalid_field("after", "must be a whole number")
-    entries = [asdict(entry) for entry in call.cloud.requests.entries if entry.number > int(text)]
-    return Answer({"requests": entries})
-
-
-async def forget_requests(call: Call) -> Answer:
-    call.cloud.requests.entries.clear()
-    return Answer(status=NO_CONTENT)
-
-
-async def list_faults(call: Call) -> Answer:
-    rules = call.cloud.faults.rules
-    return Answer({"faults": [{"id": number, **encode(fault)} for number, fault in rules.items()]})
-
-
-async def add_fault(call: Call) -> Answer:
-    fault = replace(_read(Fault, call.body.data), matched=0, struck=0)
-    problem = fault.problem()
-    if problem:
-        raise invalid(problem)
-    number = call.cloud.faults.add(fault)
-    return Answer({"fault": {"id": number, **encode(fault)}}, CREATED)
-
-
-async def remove_faults(call: Call) -> Answer:
-    call.cloud.faults.rules.clear()
-    return Answer(status=NO_CONTENT)
-
-
-async def remove_fault(call: Call) -> Answer:
-    if call.cloud.faults.rules.pop(call.id, None) is None:
-        raise CloudError("not_found", f"there is no fault {call.id}")
-    return Answer(status=NO_CONTENT)
-
-
 ROUTES: Routes = {
     ("POST", "/reset"): reset,
     ("GET", "/state"): get_state,
     ("PUT", "/state"): put_state,
     ("GET", "/conditions"): get_conditions,
     ("PATCH", "/conditions"): change_conditions,
-    ("GET", "/requests"): list_requests,
-    ("DELETE", "/requests"): forget_requests,
-    ("GET", "/faults"): list_faults,
-    ("POST", "/faults"): add_fault,
-    ("DELETE", "/faults"): remove_faults,
-    ("DELETE", "/faults/{id:int}"): remove_fault,
 }
 
 
-def create_management_app(cloud: Cloud, availability: Availability | None = None) -> Starlette:
-    """To be served by the event loop that serves the API of ``cloud``, and object storage if there is one."""
-    found = ROUTES if availability is None else {**ROUTES, **object_storage.routes(availability)}
+def create_management_app(
+    cloud: Cloud, availability: Availability | None = None, cloudflare: Cloudflare | None = None
+) -> Starlette:
+    """To be served by the event loop that serves the API of ``cloud``, and of the others if there are any."""
+    found = {**ROUTES, **faults.routes(cloud.faults, cloud.requests)}
+    if availability is not None:
+        found |= object_storage.routes(availability)
+    if cloudflare is not None:
+        found |= cloudflare_routes.routes(cloudflare)
     app = Starlette(
         routes=[route(cloud, method, path, handler, PREFIX) for (method, path), handler in found.items()],
         exception_handlers={HTTPException: http_exception},

@@ -28,6 +28,22 @@ def hosts_file(name: str) -> Path:
     return _FOLDER / f"{name}.hosts"
 
 
+def names_file(name: str) -> Path:
+    """Where an instance's addresses by name stand, as in /etc/hosts; read again by ``reload``."""
+    return _FOLDER / f"{name}.names"
+
+
+def write_names(path: Path, content: str) -> bool:
+    """Returns whether it was another one before."""
+    if path.exists() and path.read_text() == content:
+        return False
+    path.parent.mkdir(parents=True, exist_ok=True)
+    unfinished = path.with_name(f"{path.name}.unfinished")
+    unfinished.write_text(content)
+    unfinished.replace(path)
+    return True
+
+
 def pid(name: str) -> int | None:
     """The process of this instance, None when it does not run."""
     try:

@@ -12,6 +12,8 @@ import shutil
 from pathlib import Path
 
 from lab import settings
+from lab.cloudflare import dns
+from lab.cloudflare.state import Store, saved
 from lab.command import run
 from lab.net import dnsmasq, firewall, namespaces, uplink
 
@@ -21,8 +23,10 @@ USER = f"{settings.PREFIX}-user"
 
 _RESOLVER = "internet"
 _FORWARDER = "machine"
-_GATEWAY_IPV6 = "fe80::1"  # as the vendor's public interfaces have it, on-link
+GATEWAY_IPV6 = "fe80::1"  # as the vendor's public interfaces have it, on-link
 _NSSWITCH = Path("/etc/nsswitch.conf")
+#: Addresses of names that come and go.
+_NAMES = dnsmasq.names_file(_RESOLVER)
 
 
 def resident_link(namespace: str) -> str:
@@ -45,11 +49,12 @@ def up() -> None:
     )
     uplink.connect(uplink.INTERNET)
     services = (settings.WHATISMYIP_ADDRESS, settings.REGISTRY_ADDRESS, settings.OBJECT_STORAGE_ADDRESS)
-    own = [settings.PUBLIC_GATEWAY, *settings.RESOLVERS, *services]
+    own = [settings.PUBLIC_GATEWAY, *settings.RESOLVERS, *services, settings.EDGE_ADDRESS]
     namespaces.configure(
         NAME,
         [
             *(f"address replace {address}/32 dev lo" for address in own),
+            f"address replace {settings.EDGE_IPV6}/128 dev lo nodad",
             # What has no cable does not exist: it must not wander off through the uplink.
             f"route replace unreachable {settings.INTERNET_RANGE}",
             f"route replace unreachable {settings.SERVER_IPV6_RANGE}",
@@ -57,13 +62,19 @@ def up() -> None:
         ],
     )
     run("ip", "netns", "exec", NAME, "nft", "-f", "-", feed=firewall.base_rules(uplink.INTERNET.address))
-    _resolve()
+    resolve()
+    _use_resolvers(NAME)
     _settle(ADMIN, settings.ADMIN_ADDRESS, settings.ADMIN_IPV6)
     _settle(USER, settings.USER_ADDRESS, settings.USER_IPV6)
 
 
-def _resolve() -> None:
-    """One dnsmasq answers the embedded internet and asks another, which asks the machine's own resolvers."""
+def resolve(zones: Store | None = None) -> None:
+    """One dnsmasq answers the embedded internet and asks another, which asks the machine's own resolvers.
+
+    Called again when names of the embedded Cloudflare's zones change; ``zones`` None: as they were saved last.
+    """
+    known = zones or saved()
+    changed = dnsmasq.write_names(_NAMES, dns.hosts(known))
     # The second listens to the embedded internet only, on the machine's end of its uplink.
     dnsmasq.ensure(_FORWARDER, [f"listen-address={uplink.INTERNET.machine_address}", "except-interface=lo"])
     dnsmasq.ensure(
@@ -77,9 +88,13 @@ def _resolve() -> None:
             f"address=/{settings.OBJECT_STORAGE_NAME}/{settings.OBJECT_STORAGE_ADDRESS}",
             # It has no IPv6 address; without this, dnsmasq asks the machine's resolvers for one.
             f"local=/{settings.OBJECT_STORAGE_NAME}/",
+            f"addn-hosts={_NAMES}",
+            *dns.configuration(known),
         ],
         namespace=NAME,
     )
+    if changed:
+        dnsmasq.reload(_RESOLVER)
 
 
 def _settle(namespace: str, address: str, ipv6: str) -> None:
@@ -98,9 +113,14 @@ def _settle(namespace: str, address: str, ipv6: str) -> None:
             "link set eth0 up",
             f"route replace {settings.PUBLIC_GATEWAY} dev eth0",
             f"route replace default via {settings.PUBLIC_GATEWAY} dev eth0",
-            f"route replace default via {_GATEWAY_IPV6} dev eth0",
+            f"route replace default via {GATEWAY_IPV6} dev eth0",
         ],
     )
+    _use_resolvers(namespace)
+
+
+def _use_resolvers(namespace: str) -> None:
+    """Have programs in a namespace ask the embedded internet's resolvers."""
     # `ip netns exec` puts these in the place of the machine's own files.
     etc = _etc(namespace)
     etc.mkdir(parents=True, exist_ok=True)
@@ -123,7 +143,7 @@ def admit(link: str, ipv4: str | None, ipv6: str | None) -> None:
         lines.append(f"route replace {ipv4}/32 dev {link} src {settings.PUBLIC_GATEWAY}")
     if ipv6:
         lines.append(f"route replace {ipv6} dev {link}")
-        lines.append(f"address replace {_GATEWAY_IPV6}/64 dev {link} nodad")
+        lines.append(f"address replace {GATEWAY_IPV6}/64 dev {link} nodad")
     namespaces.configure(NAME, lines)
 
 
