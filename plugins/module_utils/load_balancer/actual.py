@@ -185,7 +185,9 @@ def read(client: Client, declared: Declared, absent: bool = False) -> Actual:
         name, address = declared.network
         network = networks.get(name)
         attaching = network is not None and (balancer is None or balancer.private.get(network.id) != address)
-    named = any(target.kind == "server" for target in declared.targets or ())
+    named = declared.targets is not None and any(
+        target.kind == "server" for target in (*declared.targets, *(balancer.targets if balancer else ()))
+    )
     new_type = balancer is None or declared.type not in (None, balancer.type.name)
     return Actual(
         load_balancer=balancer,

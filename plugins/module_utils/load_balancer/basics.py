@@ -15,7 +15,7 @@ from ..infrastructure.plan import Ref
 from .actual import LoadBalancer, Network, Type
 from .planning import Planning
 from .settings import Settings
-from .targets import private_targets, public_targets
+from .targets import plan_parting, private_targets, public_targets
 
 
 def price(balancer_type: Type, *locations: str) -> Decimal:
@@ -129,10 +129,9 @@ def check_limits(planning: Planning, wanted: Type | None, services: Sequence[Set
     ):
         if number > most:
             action = "change_type" if wanted and existing else "update"
-            sentence = (
-                f"{number} {what} are declared or there, its type {size.name} takes {most}: choose a bigger type."
+            planning.no(
+                action, f"its type {size.name} takes {most} {what}, it would have {number}: choose a bigger one."
             )
-            planning.no(action, sentence)
 
 
 def plan_algorithm(planning: Planning) -> None:
@@ -173,6 +172,14 @@ def check_network(planning: Planning) -> tuple[Network, str] | None:
             after=after,
         )
         return None
+    if existing and existing.private:
+        planning.moving = True
+        # The vendor detaches no load balancer that would be left without any interface, or with targets in a network
+        # that it is not in.
+        if not existing.public:
+            planning.no("attach", "it can only move while its public interface is enabled: make that so first.")
+        if planning.declared.targets is None and private_targets(planning):
+            planning.no("attach", "to move it, its targets are taken away and added again: declare targets as well.")
     return network, address
 
 
@@ -205,6 +212,8 @@ def _address_problem(planning: Planning, network: Network, address: str) -> str:
 
 def plan_attachment(planning: Planning, network: Network, address: str) -> None:
     existing = planning.existing
+    if planning.moving:
+        plan_parting(planning)
     for network_id, has in (existing.private if existing else {}).items():
         name = planning.actual.network_name(network_id)
         before = {"network": name, "address": has}

@@ -25,12 +25,13 @@ _RANGES = {
     "health_check.timeout": (1, 60),
     "health_check.retries": (1, 5),
     "http.cookie_lifetime": (30, 86400),
+    "http.timeout_idle": (30, 300),  # as the vendor's library says
 }
 #: What a text must look like, and how to say that.
 _TEXTS = {
     "health_check.http.domain": (r"[^\s%\\]{0,128}", "at most 128 characters without spaces, percent and backslash"),
     "health_check.http.path": (r"/[^ ]{0,255}", "at most 256 characters that begin with a slash, a space written %20"),
-    "health_check.http.response": (r"(?s).{0,256}", "at most 256 characters"),
+    "health_check.http.response": (r"[^\x00-\x1f\x7f]{0,256}", "at most 256 characters in one line"),
     "http.cookie_name": (r"[!#$%&'*+.^_`|~0-9A-Za-z-]{1,100}", "1 to 100 characters that a cookie's name can have"),
 }
 MAX_STATUS_CODES = 20
@@ -136,8 +137,12 @@ def _service(option: Mapping[str, Any]) -> Service:
     for key, (pattern, meaning) in _TEXTS.items():
         if key in given and not re.fullmatch(pattern, given[key]):
             raise DeclarationError(f"{where}: {key} is {given[key]!r}, it must be {meaning}.")
-    if len(given.get("health_check.http.status_codes", ())) > MAX_STATUS_CODES:
-        raise DeclarationError(f"{where}: a health check has at most {MAX_STATUS_CODES} status_codes.")
+    codes = given.get("health_check.http.status_codes", ("2??",))
+    if not 1 <= len(codes) <= MAX_STATUS_CODES or not all(re.fullmatch(r"[0-9?*]{1,3}", code) for code in codes):
+        raise DeclarationError(
+            f"{where}: health_check.http.status_codes are 1 to {MAX_STATUS_CODES}, such as 200 or 2??, with ? for any "
+            f"digit and * for several; given is {', '.join(codes) or 'none'}."
+        )
     if certificates is None:
         return Service(given, None)
     return Service(given, tuple(_certificate(where, certificate) for certificate in certificates))

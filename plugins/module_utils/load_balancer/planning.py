@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Unpack
 
 from ..infrastructure.draft import Draft, More
@@ -21,6 +21,7 @@ class Planning(Draft):
 
     declared: Declared
     actual: Actual
+    moving: bool = field(default=False, init=False)  # out of the network or the address it has
 
     def __post_init__(self) -> None:
         self.ids.update({Ref("network", network.name): network.id for network in self.actual.networks.values()})

@@ -100,7 +100,5 @@ def _check_redirect(planning: Planning, services: Mapping[int, Settings]) -> Non
             sentence = f"redirect_http leads from port {REDIRECTED_PORT} to {HTTPS_PORT}: only HTTPS there can have it."
             planning.refuse(part, "update", f"{part}: {sentence}")
         elif REDIRECTED_PORT in services:
-            sentence = (
-                f"redirect_http takes port {REDIRECTED_PORT}, which is a service as well: give up one of the two."
-            )
+            sentence = f"redirect_http takes port {REDIRECTED_PORT}, which another service has: give up one of the two."
             planning.refuse(part, "update", f"{part}: {sentence}")

@@ -110,6 +110,4 @@ def body(settings: Settings, changed: list[str] | None = None) -> dict[str, Any]
 def _value(key: str, value: object) -> object:
     if key == "http.certificates" and isinstance(value, tuple):
         return [Ref("certificate", name) for name in value]
-    if key == "health_check.http.domain":
-        return value or None
     return list(value) if isinstance(value, tuple) else value

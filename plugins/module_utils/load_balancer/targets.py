@@ -28,11 +28,28 @@ def _ways(planning: Planning) -> list[bool]:
     """For each target whether it is."""
     declared, existing = planning.declared.targets, planning.existing
     targets = declared if declared is not None else existing.targets if existing else ()
-    return [ip_address(target.value).is_private if target.kind == "ip" else target.private for target in targets]
+    return [_private(target) for target in targets]
+
+
+def _private(target: Target | actual.Target) -> bool:
+    return ip_address(target.value).is_private if target.kind == "ip" else target.private
+
+
+def plan_parting(planning: Planning) -> None:
+    """Remove the targets that are reached over the network which the load balancer leaves."""
+    for target in planning.existing.targets if planning.existing else ():
+        if _private(target):
+            _remove(planning, target, "the load balancer moves")
+
+
+def _there(planning: Planning) -> list[actual.Target]:
+    """The targets that are there when targets have their turn."""
+    targets = planning.existing.targets if planning.existing else ()
+    return [target for target in targets if not (planning.moving and _private(target))]
 
 
 def plan_new_targets(planning: Planning) -> None:
-    there = {_key(target): target for target in (planning.existing.targets if planning.existing else ())}
+    there = {_key(target): target for target in _there(planning)}
     for target in planning.declared.targets or ():
         part = planning.part("target", target.value)
         if target.kind == "server" and not _reachable(planning, part, target):
@@ -47,10 +64,10 @@ def plan_new_targets(planning: Planning) -> None:
 
 
 def plan_old_targets(planning: Planning) -> None:
-    if planning.declared.targets is None or planning.existing is None:
+    if planning.declared.targets is None:
         return
     declared = {_declared_key(planning, target) for target in planning.declared.targets}
-    for target in planning.existing.targets:
+    for target in _there(planning):
         if _key(target) not in declared:
             _remove(planning, target, "not declared")
 
