@@ -22,7 +22,7 @@ from lab import engine, settings
 from lab.command import CommandError, end, run
 from lab.containers import build as containers
 from lab.containers import certificates
-from lab.drivers.docker import driver, volumes
+from lab.drivers.docker import driver, load_balancers, volumes
 from lab.image import build
 from lab.net import dnsmasq, internet, namespaces, uplink
 from lab.object_storage import credentials
@@ -183,12 +183,13 @@ def clean(say: Say) -> None:
     elif volumes.present():
         say("no Docker Engine answers: the servers it may still hold are removed when it runs and you repeat this")
     volumes.forget_all()
+    load_balancers.delete_all()
     dnsmasq.stop_all()
     internet.down()
     for namespace in namespaces.listed(f"{settings.PREFIX}-net-"):
         namespaces.delete(namespace)
-    folders = (settings.STATE / "dnsmasq", settings.STATE / "volumes", settings.AUTHORITY, settings.OBJECTS, _SSH)
-    for leftover in folders:
+    kept_apart = (settings.AUTHORITY, settings.OBJECTS, settings.CLOUDFLARE, _SSH)
+    for leftover in (settings.STATE / "dnsmasq", settings.STATE / "volumes", *kept_apart):
         shutil.rmtree(leftover, ignore_errors=True)
 
 

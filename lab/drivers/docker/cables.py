@@ -1,4 +1,7 @@
-"""Plugging a machine's interfaces: veth pairs between its namespace and the internet or a private network's router."""
+"""Plugging interfaces: veth pairs between a namespace and the internet or a private network's router.
+
+``home`` is the namespace of whoever is plugged, by its name or by the ID of a process in it.
+"""
 
 from __future__ import annotations
 
@@ -30,11 +33,12 @@ def _unplug(pid: int, interface: str) -> None:
     run("nsenter", "-t", str(pid), "-n", "ip", "link", "delete", interface, check=False)
 
 
-def _lay(namespace: str, link: str, pid: int, interface: str, mac: str, mtu: int) -> None:
+def lay(namespace: str, link: str, home: str, interface: str, mac: str, mtu: int) -> None:
+    """Lay a cable from a namespace, where its end is called ``link``, to an interface at ``home``."""
     run("ip", "-n", namespace, "link", "delete", link, check=False)
     run(
         *("ip", "-n", namespace, "link", "add", link, "mtu", str(mtu), "type", "veth"),
-        *("peer", "name", interface, "mtu", str(mtu), "address", mac, "netns", str(pid)),
+        *("peer", "name", interface, "mtu", str(mtu), "address", mac, "netns", home),
     )
 
 
@@ -51,7 +55,7 @@ def plug(machine: Machine, pid: int, sync: Callable[[int], None]) -> None:
     if machine.public is None:
         firewall.apply(internet.NAME, firewall.forget(public_link(machine.machine_id)))
     else:
-        _plug_public(machine.machine_id, machine.public, pid, machine.public.mac in present)
+        plug_public(machine.machine_id, machine.public, str(pid), machine.public.mac in present)
     taken = set(present.values())
     for nic in machine.private:
         if nic.mac not in present:
@@ -59,15 +63,16 @@ def plug(machine: Machine, pid: int, sync: Callable[[int], None]) -> None:
             interface = next(name for name in slots if name not in taken)
             taken.add(interface)
             cable = router.link(machine.machine_id)
-            _lay(router.name(nic.network_id), cable, pid, interface, nic.mac, settings.PRIVATE_MTU)
+            lay(router.name(nic.network_id), cable, str(pid), interface, nic.mac, settings.PRIVATE_MTU)
         sync(nic.network_id)
 
 
-def _plug_public(machine_id: int, nic: PublicNic, pid: int, present: bool) -> None:
+def plug_public(machine_id: int, nic: PublicNic, home: str, present: bool) -> None:
+    """Have a public interface with its cloud firewall; ``present``: its cable has been laid."""
     link = public_link(machine_id)
     addresses = [address for address in (nic.ipv4, nic.ipv6) if address]
     # The firewall stands before the cable does, so that there is no first moment without it.
     firewall.apply(internet.NAME, firewall.guard(link, addresses, nic.firewall))
     if not present:
-        _lay(internet.NAME, link, pid, settings.PUBLIC_INTERFACE, nic.mac, settings.PUBLIC_MTU)
+        lay(internet.NAME, link, home, settings.PUBLIC_INTERFACE, nic.mac, settings.PUBLIC_MTU)
     internet.admit(link, nic.ipv4, nic.ipv6)

@@ -17,10 +17,20 @@ from urllib3.exceptions import HTTPError
 
 from lab import settings
 from lab.command import CommandError
-from lab.drivers.base import DriverError, Exit, ExitListener, Inventory, Machine, Network, Volume
-from lab.drivers.docker import cables, seed, volumes
+from lab.drivers.base import (
+    DriverError,
+    Exit,
+    ExitListener,
+    Inventory,
+    LoadBalancer,
+    LoadBalancerStatus,
+    Machine,
+    Network,
+    Volume,
+)
+from lab.drivers.docker import cables, load_balancers, seed, volumes
 from lab.image import build
-from lab.net import firewall, internet, router
+from lab.net import firewall, haproxy, internet, router
 
 #: Carried by every container of the lab.
 LABEL = f"{settings.PREFIX}.machine"
@@ -43,7 +53,7 @@ def container_name(machine_id: int) -> str:
 def _as_driver_error(what: str) -> Iterator[None]:
     try:
         yield
-    except (CommandError, DockerException, RequestException, OSError) as error:
+    except (CommandError, haproxy.RefusedError, DockerException, RequestException, OSError) as error:
         raise DriverError(f"{what}: {error}") from error
 
 
@@ -74,7 +84,7 @@ class DockerDriver:
         with _as_driver_error("looking at what there is"):
             found = self._docker.api.containers(all=True, filters={"label": LABEL})
             machines = {int(container["Labels"][LABEL]): container["State"] == "running" for container in found}
-            return Inventory(machines, router.present(), volumes.present())
+            return Inventory(machines, router.present(), volumes.present(), load_balancers.present())
 
     def create_machine(self, machine: Machine) -> None:
         with _as_driver_error(f"creating {machine.name}"):
@@ -171,6 +181,26 @@ class DockerDriver:
     def delete_volume(self, volume_id: int) -> None:
         with _as_driver_error(f"deleting volume {volume_id}"):
             volumes.delete(volume_id)
+
+    def sync_load_balancer(self, load_balancer: LoadBalancer) -> None:
+        with _as_driver_error(f"making load balancer {load_balancer.load_balancer_id}"):
+            load_balancers.sync(load_balancer, self._range(load_balancer), self._sync)
+
+    def _range(self, described: LoadBalancer) -> str:
+        """The range of the network a load balancer is in, if it is in one."""
+        if described.private is None:
+            return ""
+        if described.private.network_id not in self._networks:
+            raise DriverError(f"network {described.private.network_id} is being deleted")
+        return self._networks[described.private.network_id].ip_range
+
+    def delete_load_balancer(self, load_balancer_id: int) -> None:
+        with _as_driver_error(f"deleting load balancer {load_balancer_id}"):
+            load_balancers.delete(load_balancer_id)
+
+    def load_balancer_status(self, load_balancer_id: int) -> LoadBalancerStatus:
+        with _as_driver_error(f"looking at load balancer {load_balancer_id}"):
+            return load_balancers.status(load_balancer_id)
 
     def close(self) -> None:
         self._closing.set()

@@ -1,0 +1,274 @@
+"""The HAProxy processes that play load balancers: for each one a master and its workers, in a namespace of its own.
+
+A change is a reload: the master starts a new worker that takes over the listening sockets, and the old one serves what
+it has to the end. Whether a change is needed is asked of the running worker, not of a file.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import threading
+import time
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+from lab import settings
+from lab.command import CommandError, end, run
+from lab.drivers.base import LoadBalancer, LoadBalancerStatus, Traffic
+from lab.net import haproxy, namespaces
+
+_FOLDER = settings.STATE / "load_balancers"
+_CONFIGURATION = "haproxy.cfg"
+_PID_FILE = "pid"
+_SOCKET = "master"
+_LOG = "log"
+_TRAFFIC = "traffic.json"
+_ENDED = "ended"
+
+_STOP_SECONDS = 5
+_READY_SECONDS = 20
+_LOOKS = 5
+_PAUSE_SECONDS = 0.05
+_ANSWER_SECONDS = 10
+
+#: What was counted by workers is read and written by whoever asks.
+_counting = threading.Lock()
+
+
+def folder(load_balancer_id: int) -> Path:
+    return _FOLDER / str(load_balancer_id)
+
+
+def pid(load_balancer_id: int) -> int | None:
+    """The master process, None when it does not run."""
+    for _ in range(_LOOKS):
+        try:
+            number = int((folder(load_balancer_id) / _PID_FILE).read_text())
+            words = Path(f"/proc/{number}/cmdline").read_bytes().split(b"\0")
+        except (OSError, ValueError):
+            return None
+        if words != [b""]:
+            return number if str(folder(load_balancer_id)).encode() in words else None
+        # A process has no name when it has ended, and for a moment while it executes itself anew.
+        time.sleep(_PAUSE_SECONDS)
+    return None
+
+
+def ensure(load_balancer: LoadBalancer, namespace: str) -> None:
+    """Have HAProxy run in a namespace as described.
+
+    Raises haproxy.RefusedError or CommandError; what it refuses to run, it has not begun to.
+    """
+    wanted = haproxy.render(load_balancer)
+    number = load_balancer.load_balancer_id
+    home = folder(number)
+    if pid(number) is not None and _description(number) == wanted.digest:
+        return
+    home.mkdir(parents=True, exist_ok=True)
+    home.chmod(0o700)
+    for name, content in wanted.files.items():
+        _write(home / name, content)
+    unchecked = home / f"{_CONFIGURATION}.new"
+    _write(unchecked, wanted.text)
+    try:
+        run("haproxy", "-q", "-c", "-C", str(home), "-f", unchecked.name)
+    except CommandError:
+        _tidy(home)
+        raise
+    if pid(number) is None:
+        _start(load_balancer, namespace, unchecked)
+    else:
+        _reload(load_balancer, unchecked)
+    _await(number, wanted.digest)
+    _tidy(home)
+
+
+def _write(path: Path, content: str) -> None:
+    """Whole or not at all, and for root only."""
+    path.parent.mkdir(mode=0o700, exist_ok=True)
+    unfinished = path.with_name(f"{path.name}.unfinished")
+    unfinished.unlink(missing_ok=True)
+    with open(os.open(unfinished, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
+        file.write(content)
+    unfinished.rename(path)
+
+
+def _tidy(home: Path) -> None:
+    """Remove certificates that the configuration does not name any more."""
+    current = home / _CONFIGURATION
+    named = current.read_text() if current.exists() else ""
+    for certificate in (home / haproxy.CERTIFICATES).glob("*"):
+        if f"{haproxy.CERTIFICATES}/{certificate.name}" not in named:
+            certificate.unlink()
+
+
+def _start(load_balancer: LoadBalancer, namespace: str, configuration: Path) -> None:
+    # Workers whose master was killed end by themselves, but not before they have noticed.
+    for left in namespaces.processes(namespace):
+        with suppress(ProcessLookupError):
+            os.kill(left, signal.SIGKILL)
+    home = configuration.parent
+    _write(home / haproxy.KNOWN_TARGETS, haproxy.known_targets(load_balancer, {}))
+    (home / _TRAFFIC).unlink(missing_ok=True)
+    configuration.rename(home / _CONFIGURATION)
+    words = ["ip", "netns", "exec", namespace, "haproxy", "-W", "-C", str(home), "-f", _CONFIGURATION]
+    with open(os.open(home / _LOG, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as log:
+        process = subprocess.Popen(
+            [*words, "-S", f"unix@{_SOCKET},mode,600"],
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=log,
+            start_new_session=True,
+        )
+    _write(home / _PID_FILE, str(process.pid))
+
+
+def _reload(load_balancer: LoadBalancer, configuration: Path) -> None:
+    number = load_balancer.load_balancer_id
+    home = configuration.parent
+    _cut(load_balancer)
+    _traffic(number)
+    current = _current(number)
+    before = haproxy.servers(_ask(number, f"@!{current.pid} show servers state")) if current else {}
+    _write(home / haproxy.KNOWN_TARGETS, haproxy.known_targets(load_balancer, before))
+    configuration.rename(home / _CONFIGURATION)
+    master = pid(number)
+    if master is not None:
+        os.kill(master, signal.SIGUSR2)
+
+
+def _cut(load_balancer: LoadBalancer) -> None:
+    """End the connections to targets that are not described any more, and let nobody make new ones."""
+    number = load_balancer.load_balancer_id
+    for worker in _workers(number):
+        to = f"@!{worker.pid}"
+        for section, target in haproxy.servers(_ask(number, f"{to} show servers state")):
+            if target not in load_balancer.targets:
+                _ask(number, f"{to} set server {section}/{target} state maint")
+                _ask(number, f"{to} shutdown sessions server {section}/{target}")
+
+
+def _await(number: int, digest: str) -> None:
+    """Wait until the worker of this configuration answers."""
+    deadline = time.monotonic() + _READY_SECONDS
+    while _description(number) != digest:
+        if pid(number) is None or time.monotonic() > deadline:
+            said = (folder(number) / _LOG).read_text().strip().splitlines()[-5:]
+            raise CommandError(
+                "\n".join([f"HAProxy of load balancer {number} did not take its configuration; it said last:", *said])
+            )
+        time.sleep(_PAUSE_SECONDS)
+
+
+@dataclass(frozen=True)
+class _Worker:
+    pid: int
+    old: bool
+
+
+def _workers(number: int) -> list[_Worker]:
+    """All of a load balancer's workers, the one that accepts connections first."""
+    found = []
+    kind = ""
+    for line in _ask(number, "show proc").splitlines():
+        if line.startswith("#"):
+            kind = line.strip("# ")
+        elif kind in ("workers", "old workers") and line.strip():
+            found.append(_Worker(int(line.split()[0]), kind == "old workers"))
+    return found
+
+
+def _current(number: int) -> _Worker | None:
+    """The worker that accepts connections; after a reload that failed it counts among the old ones."""
+    return next(iter(_workers(number)), None)
+
+
+def _description(number: int) -> str | None:
+    """Which configuration the running worker has."""
+    try:
+        worker = _current(number)
+        if worker is None or worker.old:
+            return None
+        for line in _ask(number, f"@!{worker.pid} show info").splitlines():
+            name, _, value = line.partition(": ")
+            if name == "description":
+                return value.strip()
+    except CommandError:
+        pass  # between two masters
+    return None
+
+
+def _ask(number: int, command: str) -> str:
+    """Send a command to the master's socket. Raises CommandError when nobody answers."""
+    try:
+        home = os.open(folder(number), os.O_RDONLY | os.O_DIRECTORY)
+        try:
+            with socket.socket(socket.AF_UNIX) as connection:
+                connection.settimeout(_ANSWER_SECONDS)
+                # By way of /proc, since the path of a socket is short and that of the state folder need not be.
+                connection.connect(f"/proc/self/fd/{home}/{_SOCKET}")
+                connection.sendall(f"{command}\n".encode())
+                connection.shutdown(socket.SHUT_WR)  # or it waits for more commands
+                answer = bytearray()
+                while part := connection.recv(65536):
+                    answer += part
+        finally:
+            os.close(home)
+    except OSError as error:
+        raise CommandError(f"HAProxy of load balancer {number} does not answer: {error}") from error
+    return answer.decode()
+
+
+def status(load_balancer_id: int) -> LoadBalancerStatus:
+    """What it sees of its targets, and what went through it. Raises CommandError when it does not run."""
+    worker = _current(load_balancer_id)
+    if worker is None:
+        raise CommandError(f"HAProxy of load balancer {load_balancer_id} has no worker")
+    rows = haproxy.statistics(_ask(load_balancer_id, f"@!{worker.pid} show stat -1 4 -1"))
+    return LoadBalancerStatus(haproxy.healths(rows), _traffic(load_balancer_id))
+
+
+def _traffic(number: int) -> Traffic:
+    """The sum over all workers, those included that have ended since the master began."""
+    path = folder(number) / _TRAFFIC
+    with _counting:
+        noted: dict[str, list[int]] = json.loads(path.read_text()) if path.exists() else {}
+        counted: dict[str, list[int]] = {}
+        is_open = 0
+        for worker in _workers(number):
+            rows = haproxy.statistics(_ask(number, f"@!{worker.pid} show stat -1 1 -1"))
+            is_open += sum(int(row["scur"] or 0) for row in rows)
+            counted[str(worker.pid)] = [
+                sum(int(row[name] or 0) for row in rows) for name in ("conn_tot", "req_tot", "bin", "bout")
+            ]
+        gone = [counts for process, counts in noted.items() if process not in counted]
+        known = {_ENDED: _sum(gone), **counted}
+        if known != noted:
+            _write(path, json.dumps(known))
+    totals = _sum(list(known.values()))
+    return Traffic(is_open, *totals)
+
+
+def _sum(rows: list[list[int]]) -> list[int]:
+    return [sum(column) for column in zip([0, 0, 0, 0], *rows, strict=True)]
+
+
+def stop(load_balancer_id: int) -> None:
+    """End it and forget its folder, with the keys in it."""
+    if not end(lambda: pid(load_balancer_id), _STOP_SECONDS):
+        raise CommandError(f"HAProxy of load balancer {load_balancer_id} does not end")
+    shutil.rmtree(folder(load_balancer_id), ignore_errors=True)
+
+
+def forget_all() -> None:
+    """Stop every one of which a folder is there."""
+    for home in _FOLDER.glob("*"):
+        if home.name.isdecimal():
+            stop(int(home.name))
+    shutil.rmtree(_FOLDER, ignore_errors=True)

@@ -1,0 +1,52 @@
+-- What HAProxy's own health checks lack to behave as the load balancer promises. In front of this stands a table
+-- `promised`: by backend, the seconds between the beginning of the first failed check and the end of the last one needed.
+--
+-- 1. A target that was never asked takes traffic after its first good answer. By itself, HAProxy either sends traffic
+--    unasked or waits for as many good answers as one needs that had failed.
+-- 2. HAProxy counts the interval from the end of a check to the beginning of the next, so that a target that does not
+--    answer at all would be found out late, by one time-out for each check. It is given up at the time promised.
+local function seconds()
+  local now = core.now()
+  return now.sec + now.usec / 1000000
+end
+
+local targets = {}
+
+local function look(target)
+  local seen = target.server:get_stats()
+  local last = seen["check_status"] or ""
+  if last:find("INI$") then
+    return
+  end
+  local asking, good, up = last:find("^%* ") ~= nil, last:find("OK") ~= nil, seen["status"]:find("^UP") ~= nil
+  if target.unasked and good and not up then
+    target.server:check_force_up()
+  end
+  target.unasked = false
+  if target.well == nil or (good and not asking) then
+    target.well = seconds()
+  elseif up and seconds() - target.well >= target.promised then
+    target.server:check_force_down()
+  end
+end
+
+-- Before the first check begins.
+core.register_init(function()
+  for name, backend in pairs(core.backends) do
+    if promised[name] then
+      for _, server in pairs(backend.servers) do
+        local unasked = (server:get_stats()["check_status"] or ""):find("INI$") ~= nil
+        targets[#targets + 1] = { server = server, promised = promised[name], unasked = unasked }
+      end
+    end
+  end
+end)
+
+core.register_task(function()
+  while #targets > 0 do
+    for _, target in ipairs(targets) do
+      look(target)
+    end
+    core.msleep(50)
+  end
+end)
