@@ -106,13 +106,14 @@ class Container:
     made_for: str
 
 
-def docker(*words: str) -> str:
+def docker(*words: str, errors_too: bool = False) -> str:
     """What a command of Docker's printed. Raises DeployError with its last words."""
     try:
         done = subprocess.run(
             ["docker", *words],
             stdin=subprocess.DEVNULL,
-            capture_output=True,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT if errors_too else subprocess.PIPE,
             text=True,
             check=False,
             timeout=DOCKER_SECONDS,
@@ -120,7 +121,7 @@ def docker(*words: str) -> str:
     except subprocess.TimeoutExpired:
         raise DeployError(f"docker {words[0]} did not end within {DOCKER_SECONDS} s") from None
     if done.returncode != 0:
-        raise DeployError(f"docker {words[0]} failed: {_last_words(done.stderr)}")
+        raise DeployError(f"docker {words[0]} failed: {_last_words(done.stderr or done.stdout)}")
     return done.stdout.strip()
 
 
@@ -168,6 +169,11 @@ def configuration(state: State) -> tuple[str, str]:
     return template.substitute(values, digest=digest), digest
 
 
+def _logged(container: str) -> str:
+    """The last words of a container."""
+    return _last_words(docker("logs", "--tail", "5", container, errors_too=True), 200) or "it said nothing"
+
+
 class Deployment:
     """The application on this server."""
 
@@ -212,9 +218,12 @@ class Deployment:
     # The application's container
 
     def _pull(self, image: str) -> str:
-        if self.site.pull:
-            docker("pull", "--quiet", image)
-        return docker("image", "inspect", "--format", "{{.Id}}", image)
+        try:
+            if self.site.pull:
+                docker("pull", "--quiet", image)
+            return docker("image", "inspect", "--format", "{{.Id}}", image)
+        except DeployError as error:
+            raise DeployError(f"there is no image {image} to be had ({error}); {self._serving()}") from None
 
     def _have_network(self) -> None:
         if self.site.prefix not in docker("network", "ls", "--format", "{{.Name}}").split():
@@ -258,10 +267,8 @@ class Deployment:
             if container.running and self._is_healthy(container):
                 return
             if container.restarts or not container.running:
-                said = _last_words(docker("logs", "--tail", "5", name), 200)
-                raise DeployError(
-                    f"the new version ends as soon as it starts{said and f' ({said})'}; {self._serving()}"
-                )
+                said = _logged(name)
+                raise DeployError(f"the new version ends as soon as it starts ({said}); {self._serving()}")
         raise DeployError(f"the new version does not answer 200 at /up within {HEALTHY_SECONDS} s; {self._serving()}")
 
     def _serving(self) -> str:
@@ -286,20 +293,31 @@ class Deployment:
             candidate = folder / "next.cfg"
             candidate.write_text(text)
             candidate.chmod(0o644)  # the proxy is not root, whatever our umask is
-            check = ("-c", "-q", "-f", f"{CONFIGURATION}/next.cfg")
-            docker("run", "--rm", "--entrypoint", "haproxy", *words, image, *check)
+            self._check(words, image)
             _write(self.site.folder / "state.json", json.dumps(asdict(state)))
             candidate.replace(file)
         self._have_proxy(words, image, image_id)
         if self._running_digest() != digest:
+            # Asked again afterwards: an answer may be about what a killed run had asked for.
             answer = self._tell("reload")
-            if "Success=1" not in answer:
+            if self._running_digest() != digest:
                 raise DeployError(f"the proxy did not take its new configuration: {_last_words(answer)}")
             self._done(f"switched to {state.target}{', drained' if state.drained else ''}")
         for _ in _until(DRAIN_SECONDS + 5):
             if not _old_workers(self._tell("show proc")):
                 return
         raise DeployError("the proxy's former worker does not end; repeat the deployment")
+
+    def _check(self, words: Sequence[str], image: str) -> None:
+        """Have the proxy's program read the next configuration."""
+        name = f"{self.site.prefix}-check"
+        with suppress(DeployError):
+            docker("rm", "--force", name)  # of a run that was killed
+        check = ("-c", "-q", "-f", f"{CONFIGURATION}/next.cfg")
+        try:
+            docker("run", "--rm", "--name", name, "--entrypoint", "haproxy", *words, image, *check)
+        except DeployError as error:
+            raise DeployError(f"the proxy refuses its new configuration ({error}); {self._serving()}") from None
 
     def _have_proxy(self, words: Sequence[str], image: str, image_id: str) -> None:
         made_for = _digest(json.dumps([list(words), self.site.publish, image_id]))
@@ -318,9 +336,7 @@ class Deployment:
         for _ in _until(HEALTHY_SECONDS):
             if self._running_digest():
                 return
-        raise DeployError(
-            f"{self.site.proxy} does not start: {_last_words(docker('logs', '--tail', '5', self.site.proxy))}"
-        )
+        raise DeployError(f"{self.site.proxy} does not start ({_logged(self.site.proxy)})")
 
     def _running_digest(self) -> str:
         """The digest of the configuration that the running proxy has read, empty while it does not answer."""

@@ -337,6 +337,10 @@ def main() -> None:
         print(PROGRAM_VERSION)
         return
     environment = os.environ
+    try:
+        port, drain_seconds = int(environment.get("PORT", "3000")), float(environment.get("DRAIN_SECONDS", "2"))
+    except ValueError as error:
+        sys.exit(f"PORT and DRAIN_SECONDS are numbers: {error}")
     secret = environment.get("ORIGIN_SECRET", "")
     if "ORIGIN_SECRET_FILE" in environment:
         secret = Path(environment["ORIGIN_SECRET_FILE"]).read_text().strip()
@@ -344,13 +348,12 @@ def main() -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stopped.set())
     name = environment.get("SERVER_NAME") or socket.gethostname()
-    address = ("", int(environment.get("PORT", "3000")))
-    server = Server(address, name, environment.get("VERSION", PROGRAM_VERSION), database(environment), secret)
+    server = Server(("", port), name, environment.get("VERSION", PROGRAM_VERSION), database(environment), secret)
     threading.Thread(target=server.serve_forever, daemon=True).start()
-    print(f"version {server.version} on {name} listens on port {address[1]}", flush=True)
+    print(f"version {server.version} on {name} listens on port {port}", flush=True)
     stopped.wait()
     print("draining", flush=True)
-    whole = server.stop(float(environment.get("DRAIN_SECONDS", "2")))
+    whole = server.stop(drain_seconds)
     print("ended" if whole else "ended with requests unanswered", flush=True)
 
 
