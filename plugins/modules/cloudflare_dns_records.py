@@ -17,8 +17,8 @@ description:
     are not declared any more are deleted.
   - A record without the mark at a declared name and type, or one of a type that cannot be beside it (C(CNAME) and
     addresses), is refused before anything is changed, unless O(allow) names it.
-  - All changes are made by one request, which Cloudflare carries out as a whole or not at all. A record whose content
-    changes is changed in place, so that the name always answers.
+  - No name stops answering on the way. A record whose content changes is changed in place, and one that is replaced by
+    another type gives way to it in one transaction.
   - The token needs the permissions C(Zone → Zone → Read) and C(Zone → DNS → Edit); in check mode
     C(Zone → DNS → Read) is enough.
 author: Contributors to bulwark.hetzner

@@ -6,8 +6,9 @@
 Ours are marked by their comment, the only thing about a record that means nothing to Cloudflare and that every plan
 has: https://developers.cloudflare.com/dns/manage-dns-records/reference/record-attributes/.
 
-All changes go in one request, which Cloudflare carries out in one transaction: so a record makes room for one of
-another kind without a gap. A record's kind itself cannot be changed any more, since June 2026.
+No name stops answering on the way. What replaces a record is there before it goes, or takes its place; only one of
+another kind, such as a CNAME for an address, cannot stand beside it. Since a record's kind cannot be changed any more,
+since June 2026, both changes are then made by one request, which Cloudflare carries out in one transaction.
 https://developers.cloudflare.com/dns/manage-dns-records/how-to/batch-record-changes/
 """
 
@@ -16,8 +17,9 @@ from __future__ import annotations
 import re
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from ipaddress import IPv4Address, IPv6Address
+from itertools import groupby
 from typing import Any
 
 from .client import Client, CloudflareError
@@ -27,12 +29,12 @@ from .zones import full_name, punycode
 TYPES = ("A", "AAAA", "CNAME", "TXT")
 #: A zone of ours has far fewer, so that one request reads them all. The vendor allows more.
 PER_PAGE = 1000
-#: Records that one batch may change on the smallest plan.
-BATCH = 200
 #: Seconds to live that mean "automatic", the only one a proxied record has.
 AUTOMATIC = 1
 #: Kinds that no record of the first kind may share its name with.
 IN_THE_WAY = {"A": ("CNAME", "NS"), "AAAA": ("CNAME", "NS"), "CNAME": ("A", "AAAA", "NS"), "TXT": ("NS",)}
+#: A batch's operations, in the order in which Cloudflare carries them out.
+_OPERATIONS = {"DELETE": "deletes", "PATCH": "patches", "POST": "posts"}
 
 
 @dataclass(frozen=True)
@@ -62,12 +64,14 @@ class Record:
 
 @dataclass(frozen=True)
 class Step:
-    """One change, and the operation of the batch that makes it."""
+    """One change, and the request that makes it. ``body`` has the id of a record that is there."""
 
     change: Change
-    operation: str  # the batch's key: deletes, patches or posts
+    method: str
     body: Mapping[str, Any]
-    record: str  # the record's name
+    name: str  # the record's, as its type
+    type: str
+    together: bool = False  # with all others of the same name
 
 
 def check_environment(name: str) -> str:
@@ -195,10 +199,15 @@ class _Name:
             if owned(record, self.environment) and record.type not in kinds:
                 steps.append(self._delete(record, "no longer declared"))
             elif in_the_way:
-                steps.append(self._delete(record, f"in the way of {' and '.join(sorted(kinds))}", foreign=True))
+                steps.append(self._delete(record, f"in the way of {' and '.join(sorted(kinds))}"))
         for kind in sorted(kinds):
             steps += self._set(kind)
-        return steps
+        # One that is replaced by another kind makes room first, in the same request; others go last.
+        made = [step.type for step in steps if step.method == "POST"]
+        if any(step.type in IN_THE_WAY[kind] for step in steps if step.method == "DELETE" for kind in made):
+            order = list(_OPERATIONS)
+            return [replace(step, together=True) for step in sorted(steps, key=lambda step: order.index(step.method))]
+        return sorted(steps, key=lambda step: step.method == "DELETE")
 
     def _set(self, kind: str) -> list[Step]:
         """The records of one kind: first those whose content stays, then others change theirs in place."""
@@ -217,7 +226,7 @@ class _Name:
     def _create(self, item: Declared) -> Step:
         body = _body(item, None, self.environment)
         change = Change("record", f"{self.name} {item.type}", "create", "declared", after=_shown(body))
-        return Step(change, "posts", body, self.name)
+        return Step(change, "POST", body, self.name, item.type)
 
     def _update(self, item: Declared, record: Record) -> Step | None:
         body = _body(item, record, self.environment)
@@ -234,12 +243,11 @@ class _Name:
             before={key: before.get(key) for key in changed},
             after={key: after[key] for key in changed},
             destructive=foreign and item.content != record.content,
-            refused=self._refusal(record, foreign),
+            refused=self._refusal(record),
         )
-        return Step(change, "patches", {"id": record.id, **body}, self.name)
+        return Step(change, "PATCH", {"id": record.id, **body}, self.name, item.type)
 
-    def _delete(self, record: Record, why: str, foreign: bool = False) -> Step:
-        foreign = foreign or not owned(record, self.environment)
+    def _delete(self, record: Record, why: str) -> Step:
         change = Change(
             "record",
             f"{self.name} {record.type}",
@@ -247,12 +255,12 @@ class _Name:
             why,
             before=_shown(_body_of(record)),
             destructive=True,
-            refused=self._refusal(record, foreign),
+            refused=self._refusal(record),
         )
-        return Step(change, "deletes", {"id": record.id}, self.name)
+        return Step(change, "DELETE", {"id": record.id}, self.name, record.type)
 
-    def _refusal(self, record: Record, foreign: bool) -> str:
-        if not foreign or self.allowed:
+    def _refusal(self, record: Record) -> str:
+        if self.allowed or owned(record, self.environment):
             return ""
         return (
             f"{self.name} has a record {record.type} {record.content} that does not carry the mark "
@@ -261,26 +269,23 @@ class _Name:
         )
 
 
-def apply(client: Client, zone_id: str, steps: Sequence[Step]) -> None:
-    """Make all changes at once. Raises :class:`CloudflareError`, after which none of a batch was made."""
-    for batch in _batches(steps):
-        body: dict[str, list[Mapping[str, Any]]] = defaultdict(list)
-        for step in batch:
-            body[step.operation].append(step.body)
-        client.request("POST", f"/zones/{zone_id}/dns_records/batch", body=body)
-
-
-def _batches(steps: Sequence[Step]) -> list[list[Step]]:
-    """The changes of one name stay together, or a record might be gone before what replaces it is there."""
-    batches: list[list[Step]] = []
-    names: dict[str, list[Step]] = defaultdict(list)
-    for step in steps:
-        names[step.record].append(step)
-    for of_name in names.values():
-        if not batches or len(batches[-1]) + len(of_name) > BATCH:
-            batches.append([])
-        batches[-1] += of_name
-    return batches
+def apply(client: Client, zone_id: str, steps: Iterable[Step]) -> None:
+    """Make the changes, in this order. Raises :class:`CloudflareError`."""
+    path = f"/zones/{zone_id}/dns_records"
+    for _, group in groupby(steps, key=lambda step: step.name if step.together else id(step)):
+        batch = list(group)
+        step = batch[0]
+        if step.together:
+            body: dict[str, list[Mapping[str, Any]]] = defaultdict(list)
+            for item in batch:
+                body[_OPERATIONS[item.method]].append(item.body)
+            client.request("POST", f"{path}/batch", body=body)
+        elif step.method == "POST":
+            client.request("POST", path, body=step.body)
+        elif step.method == "PATCH":
+            client.request("PATCH", f"{path}/{step.body['id']}", body=step.body)
+        else:
+            client.request("DELETE", f"{path}/{step.body['id']}")
 
 
 def _body(item: Declared, record: Record | None, environment: str) -> dict[str, Any]:

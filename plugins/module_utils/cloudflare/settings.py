@@ -99,7 +99,7 @@ def plan(wanted: Mapping[str, Value], there: Mapping[str, There], owned: bool, z
             "setting",
             setting.option,
             "update",
-            "asked for, weaker than it was" if _suffices(before, value) else "asked for",
+            "asked for" if _suffices(before, value) else "asked for, weaker than it was",
             before=before if isinstance(before, Mapping) else {"value": before},
             after=value if isinstance(value, Mapping) else {"value": value},
             refused=_refusal(setting, value, before, actual.editable, owned, zone),
