@@ -43,7 +43,7 @@ async def get_server_type(call: Call) -> Answer:
 
 async def list_load_balancer_types(call: Call) -> Answer:
     catalog = call.cloud.catalog
-    filters = listing.Filters(labels=False, sort=())
+    filters = listing.Filters(labels=False, sort=("id", "name"))
     render = partial(wire.load_balancer_type, catalog)
     return listing.answer(call, "load_balancer_types", catalog.load_balancer_types, render, filters)
 

@@ -7,7 +7,9 @@ from typing import Any
 from hcloud.certificates import BoundCertificate
 from hcloud.images import Image
 from hcloud.load_balancer_types import LoadBalancerType
-from hcloud.load_balancers import BoundLoadBalancer
+from hcloud.load_balancers import BoundLoadBalancer, LoadBalancerService, LoadBalancerTarget
+from hcloud.load_balancers import LoadBalancerTargetIP as TargetIp
+from hcloud.load_balancers import LoadBalancerTargetLabelSelector as TargetSelector
 from hcloud.locations import Location
 from hcloud.networks import BoundNetwork, NetworkRoute, NetworkSubnet
 from hcloud.server_types import ServerType
@@ -20,6 +22,7 @@ from tests.lab.pairs import Pair, issue
 IMAGE = "debian-13"
 TYPE = "cax11"
 LOCATION = "fsn1"
+TCP = LoadBalancerService(protocol="tcp", listen_port=80, destination_port=80)
 PRIVATE_ONLY = ServerCreatePublicNetwork(enable_ipv4=False, enable_ipv6=False)
 
 
@@ -80,6 +83,20 @@ def load_balancer(api: CloudApi, name: str = "lb", **options: Any) -> BoundLoadB
     response = api.client.load_balancers.create(name=name, **{**defaults, **options})
     wait(response.action)
     return api.client.load_balancers.get_by_id(response.load_balancer.id)
+
+
+def of_server(server: BoundServer, private: bool = True) -> LoadBalancerTarget:
+    return LoadBalancerTarget(type="server", server=server, use_private_ip=private)
+
+
+def of_labels(selector: str = "role=app", private: bool = True) -> LoadBalancerTarget:
+    return LoadBalancerTarget(
+        type="label_selector", label_selector=TargetSelector(selector=selector), use_private_ip=private
+    )
+
+
+def of_ip(ip: str) -> LoadBalancerTarget:
+    return LoadBalancerTarget(type="ip", ip=TargetIp(ip=ip))
 
 
 def ssh_rule(**fields: Any) -> dict[str, Any]:

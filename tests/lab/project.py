@@ -1,7 +1,7 @@
 """A project to try the vendor's behaviour in: on the embedded cloud, and on the real one for who has a token.
 
-The real one is only used when its token is in BULWARK_REAL_HCLOUD_TOKEN; servers, which cost money, only when
-BULWARK_REAL_HCLOUD_SERVERS is set as well. Everything made there carries a label of its own and is deleted afterwards.
+The real one is only used when its token is in BULWARK_REAL_HCLOUD_TOKEN; servers and load balancers, which cost money,
+only when BULWARK_REAL_HCLOUD_SERVERS is set as well. Everything made there carries a label of its own and is deleted afterwards.
 """
 
 from __future__ import annotations
@@ -57,7 +57,14 @@ class Project:
                 for action in firewall.remove_from_resources(firewall.applied_to):
                     action.wait_until_finished()
             firewall.delete()
-        for kind in (self.client.networks, self.client.placement_groups, self.client.ssh_keys):
+        for balancer in self.client.load_balancers.get_all(label_selector=selector):
+            balancer.delete().action.wait_until_finished()
+        for kind in (
+            self.client.certificates,
+            self.client.networks,
+            self.client.placement_groups,
+            self.client.ssh_keys,
+        ):
             for resource in kind.get_all(label_selector=selector):
                 resource.delete()
 

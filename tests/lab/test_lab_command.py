@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from lab.drivers.base import Health
+from tests.lab import builders
 from tests.lab.cloud_api import SSH_KEY, TOKEN, CloudApi
+from tests.lab.pairs import issue
 
 
 class Command:
@@ -122,7 +126,77 @@ def test_ssh_keys(hcloud: Command, tmp_path: Path) -> None:
     hcloud("ssh-key delete bob")
 
 
-@pytest.mark.parametrize("kind", ["location", "server-type", "image", "server", "volume", "network", "firewall"])
+def test_certificates(hcloud: Command, tmp_path: Path) -> None:
+    pair = issue(["bulwark.example"])
+    (tmp_path / "web.crt").write_text(pair.certificate)
+    (tmp_path / "web.key").write_text(pair.private_key)
+    files = f"--cert-file {tmp_path / 'web.crt'} --key-file {tmp_path / 'web.key'}"
+    hcloud(f"certificate create --name web {files}")
+    assert hcloud.describe("certificate", "web")["domain_names"] == ["bulwark.example"]
+    assert "web" in hcloud("certificate list")
+    assert "bulwark.example" in hcloud("certificate describe web")
+    hcloud("certificate add-label web purpose=trial")
+    hcloud("certificate update web --name other")
+    (tmp_path / "web.key").write_text(issue().private_key)
+    assert "does not belong to the certificate" in hcloud.refused(f"certificate create --name web {files}")
+    assert "not_implemented" in hcloud.refused("certificate create --type managed --name m --domain bulwark.example")
+    hcloud("certificate delete other")
+
+
+def test_a_load_balancer_from_all_sides(hcloud: Command, cloud_api: CloudApi) -> None:
+    certificate = builders.certificate(cloud_api).id
+    builders.network(cloud_api)
+    hcloud(f"{SERVER} app-1 --network net --label role=app")
+    hcloud("load-balancer create --name rails-lb --type lb11 --location fsn1 --label env=lab")
+    hcloud("load-balancer attach-to-network rails-lb --network net --ip 10.0.0.9")
+    service = "rails-lb --protocol https --listen-port 443 --destination-port 80"
+    hcloud(f"load-balancer add-service {service} --http-certificates {certificate} --http-redirect-http")
+    check = "--health-check-protocol http --health-check-http-path /up --health-check-timeout 5s --health-check-port 80"
+    hcloud(f"load-balancer update-service rails-lb --listen-port 443 {check} --http-sticky-sessions")
+    hcloud("load-balancer add-target rails-lb --label-selector role=app --use-private-ip")
+    hcloud("load-balancer add-target rails-lb --server app-1 --use-private-ip")
+    cloud_api.driver.health["10.0.0.2", 443] = Health.HEALTHY
+    printed = hcloud("load-balancer describe rails-lb -o json")
+    assert re.search(r'"status": *"healthy"', printed)
+    described = json.loads(printed)
+    assert described["private_net"][0]["ip"] == "10.0.0.9"
+    assert (
+        described["services"][0]["health_check"]["http"]["path"],
+        described["services"][0]["http"]["certificates"],
+    ) == (
+        "/up",
+        [certificate],
+    )
+    shown = hcloud("load-balancer describe rails-lb")
+    for text in ("10.0.0.9", r"Sticky Sessions:\s+yes", "healthy", "role=app", "/up"):
+        assert re.search(text, shown), shown
+    assert "rails-lb" in hcloud("load-balancer list -l env=lab")
+    assert "still in use" in hcloud.refused(f"certificate delete {certificate}")
+    hcloud("load-balancer remove-target rails-lb --server app-1")
+    hcloud("load-balancer remove-target rails-lb --label-selector role=app")
+    hcloud("load-balancer metrics rails-lb --type open_connections")
+    for line in (
+        "change-algorithm rails-lb --algorithm-type least_connections",
+        "change-type rails-lb lb21",
+        "set-rdns rails-lb --hostname lb.bulwark.example",
+        "disable-public-interface rails-lb",
+        "enable-public-interface rails-lb",
+        "delete-service rails-lb --listen-port 443",
+        "detach-from-network rails-lb --network net",
+        "enable-protection rails-lb delete",
+    ):
+        hcloud(f"load-balancer {line}")
+    assert "protected" in hcloud.refused("load-balancer delete rails-lb")
+    hcloud("load-balancer disable-protection rails-lb delete")
+    hcloud("load-balancer update rails-lb --name other")
+    hcloud("load-balancer delete other")
+    cloud_api.settle()
+    hcloud(f"certificate delete {certificate}")
+
+
+@pytest.mark.parametrize(
+    "kind", ["location", "server-type", "image", "server", "volume", "network", "firewall", "load-balancer-type"]
+)
 def test_lists(hcloud: Command, kind: str) -> None:
     assert hcloud(f"{kind} list").splitlines()[0].startswith("ID")
 

@@ -7,8 +7,16 @@ import secrets
 from collections.abc import Iterator
 
 import pytest
+from cryptography.hazmat.primitives import hashes
 from hcloud import APIException
 from hcloud.firewalls import FirewallResource, FirewallResourceLabelSelector, FirewallRule
+from hcloud.load_balancer_types import LoadBalancerType
+from hcloud.load_balancers import (
+    LoadBalancerService,
+    LoadBalancerServiceHttp,
+    LoadBalancerTarget,
+    LoadBalancerTargetLabelSelector,
+)
 from hcloud.locations import Location
 from hcloud.networks import NetworkRoute, NetworkSubnet
 from hcloud.server_types import ServerType
@@ -16,6 +24,7 @@ from hcloud.servers import ServerCreatePublicNetwork
 
 from lab.drivers.null import NullDriver
 from tests.lab.cloud_api import TOKEN, Host, cloud_api, wait
+from tests.lab.pairs import issue
 from tests.lab.project import PLACES, REAL_SERVERS, Project, real_project
 
 
@@ -197,3 +206,62 @@ def test_a_private_server(project: Project) -> None:
     wait(action)
     assert client.servers.actions.get_by_id(action.id).command == "delete_server"
     assert project.error("GET", f"/servers/{server.id}") == (404, "not_found")
+
+
+def test_certificates(project: Project) -> None:
+    certificates = project.client.certificates
+    pair = issue(["a.bulwark.example", "b.bulwark.example"])
+    made = certificates.create(
+        name=project.name("web"), certificate=pair.certificate, private_key=pair.private_key, labels=project.labels
+    )
+    assert (made.type, made.domain_names) == ("uploaded", ["a.bulwark.example", "b.bulwark.example"])
+    assert made.fingerprint == pair.parsed.fingerprint(hashes.SHA256()).hex(":")
+    for wrong in ({"private_key": issue().private_key}, {"certificate": "nonsense"}):
+        body = {"name": project.name("b"), "certificate": pair.certificate, "private_key": pair.private_key, **wrong}
+        assert project.error("POST", "/certificates", **body)[1] == "invalid_input"
+    assert certificates.update(made, name=project.name("other")).name == project.name("other")
+
+
+@pytest.mark.costs
+def test_a_load_balancer(project: Project) -> None:
+    client = project.client
+    network = client.networks.create(
+        name=project.name("net"),
+        ip_range="10.0.0.0/16",
+        subnets=[NetworkSubnet(ip_range="10.0.0.0/24", type="cloud", network_zone="eu-central")],
+        labels=project.labels,
+    )
+    pair = issue()
+    certificate = client.certificates.create(
+        name=project.name("web"), certificate=pair.certificate, private_key=pair.private_key, labels=project.labels
+    )
+    order = {"load_balancer_type": LoadBalancerType(name="lb11"), "location": Location(name="fsn1")}
+    response = client.load_balancers.create(name=project.name("lb"), labels=project.labels, **order)
+    wait(response.action)
+    balancer = response.load_balancer
+    target = LoadBalancerTarget(
+        type="label_selector",
+        label_selector=LoadBalancerTargetLabelSelector(selector="bulwark-nobody-has-this"),
+        use_private_ip=True,
+    )
+    with pytest.raises(APIException) as caught:
+        balancer.add_target(target)
+    assert code_of(caught) == "load_balancer_not_attached_to_network"
+    wait(balancer.attach_to_network(network, ip="10.0.0.9"))
+    wait(balancer.add_target(target))
+    wait(balancer.add_service(LoadBalancerService(protocol="http", listen_port=8080)))
+    http = LoadBalancerServiceHttp(certificates=[certificate], redirect_http=True)
+    wait(balancer.add_service(LoadBalancerService(protocol="https", http=http)))
+    with pytest.raises(APIException) as caught:
+        balancer.add_service(LoadBalancerService(protocol="http"))
+    assert code_of(caught) == "source_port_already_used", "80 redirects"
+    balancer = client.load_balancers.get_by_id(balancer.id)
+    plain, https = balancer.services
+    check = plain.health_check
+    assert (check.protocol, check.interval, check.timeout, check.retries) == ("http", 15, 10, 3)
+    assert (plain.destination_port, check.http.path, check.http.status_codes) == (80, "/", ["2??", "3??"])
+    assert (https.listen_port, https.destination_port, https.http.cookie_name) == (443, 80, "HCLBSTICKY")
+    assert project.error("DELETE", f"/certificates/{certificate.id}")[1] == "resource_in_use"
+    assert [item.ip for item in balancer.private_net] == ["10.0.0.9"]
+    wait(balancer.delete().action)
+    assert project.error("GET", f"/load_balancers/{balancer.id}") == (404, "not_found")

@@ -127,7 +127,7 @@ def update_service(cloud: Cloud, load_balancer: LoadBalancer, request: ServiceRe
     wanted = list(load_balancer.services)
     wanted[at] = services.updated(cloud.store, wanted[at], request)
     # The operation's own table has 422 here, where that of add_service has 412.
-    services.check_fitting(_type(cloud, load_balancer.type), wanted, status=422)
+    services.check_fitting(_type(cloud, load_balancer.type), wanted, taken_status=422)
     undo = common.restoring(load_balancer, "services")
     load_balancer.services = wanted
     return change(cloud, load_balancer, "update_service", undo)
@@ -186,7 +186,9 @@ def change_type(cloud: Cloud, load_balancer: LoadBalancer, id_or_name: str) -> A
     except CloudError as error:
         raise CloudError("invalid_load_balancer_type", error.message) from error
     if len(load_balancer.targets) > kind.max_targets:
-        raise CloudError("invalid_load_balancer_type", f"a {kind.name} has at most {kind.max_targets} targets")
+        raise CloudError(
+            "invalid_load_balancer_type", f"load balancers of type {kind.name} have at most {kind.max_targets} targets"
+        )
     undo = common.restoring(load_balancer, "type")
     load_balancer.type = kind.name
     return change(cloud, load_balancer, "change_load_balancer_type", undo)

@@ -113,18 +113,26 @@ def updated(store: Store, service: Service, request: ServiceRequest) -> Service:
     )
 
 
-def check_fitting(kind: LoadBalancerType, services: Iterable[Service], status: int | None = None) -> None:
-    """Whether a load balancer of this type can have all of them. ``status``: which one a port that is taken has."""
+def check_fitting(kind: LoadBalancerType, services: Iterable[Service], taken_status: int = 412) -> None:
+    """Whether a load balancer of this type can have all of them.
+
+    ``taken_status``: the HTTP status for a port that is taken, which the operations' own tables give.
+    """
     listed = list(services)
     if len(listed) > kind.max_services:
-        raise CloudError("resource_limit_exceeded", f"a {kind.name} has at most {kind.max_services} services")
+        raise CloudError(
+            "resource_limit_exceeded", f"load balancers of type {kind.name} have at most {kind.max_services} services"
+        )
     certificates = {number for service in listed if service.http for number in service.http.certificates}
     if len(certificates) > kind.max_certificates:
-        raise CloudError("resource_limit_exceeded", f"a {kind.name} has at most {kind.max_certificates} certificates")
+        raise CloudError(
+            "resource_limit_exceeded",
+            f"load balancers of type {kind.name} have at most {kind.max_certificates} certificates",
+        )
     taken: set[int] = set()
     for service in listed:
         for port in sorted(service.ports & taken):
-            raise CloudError("source_port_already_used", f"source port {port} is already in use", status=status)
+            raise CloudError("source_port_already_used", f"source port {port} is already in use", status=taken_status)
         taken |= service.ports
 
 

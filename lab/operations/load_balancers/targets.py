@@ -25,7 +25,9 @@ def check_new(store: Store, kind: LoadBalancerType, load_balancer: LoadBalancer,
     if any(other.key == target.key for other in load_balancer.targets):
         raise CloudError("target_already_defined", "load balancer target is already defined")
     if len(load_balancer.targets) >= kind.max_targets:
-        raise CloudError("resource_limit_exceeded", f"a {kind.name} has at most {kind.max_targets} targets")
+        raise CloudError(
+            "resource_limit_exceeded", f"load balancers of type {kind.name} have at most {kind.max_targets} targets"
+        )
     if target.selector is not None:
         common.check_selector(target.selector, "label_selector.selector")
     server = None if target.server_id is None else common.get("server", store.servers, target.server_id)
