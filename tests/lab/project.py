@@ -1,7 +1,8 @@
 """A project to try the vendor's behaviour in: on the embedded cloud, and on the real one for who has a token.
 
 The real one is only used when its token is in BULWARK_REAL_HCLOUD_TOKEN; servers and load balancers, which cost money,
-only when BULWARK_REAL_HCLOUD_SERVERS is set as well. Everything made there carries a label of its own and is deleted afterwards.
+only when BULWARK_REAL_HCLOUD_SERVERS is set as well. Everything made there carries a label of its own and is deleted
+afterwards.
 """
 
 from __future__ import annotations
