@@ -8,6 +8,7 @@ from functools import partial
 from ipaddress import IPv4Network
 from typing import TYPE_CHECKING
 
+from lab.actions import Work
 from lab.drivers.base import DriverError
 from lab.errors import CloudError, invalid_field, not_implemented
 from lab.operations import addresses, common
@@ -140,7 +141,12 @@ def change_ip_range(cloud: Cloud, network: Network, ip_range: str) -> Action:
     def widen() -> None:
         network.ip_range = str(wanted)
 
-    return _change(cloud, network, "change_ip_range", widen)
+    async def work() -> None:
+        await cloud.gate.sync_network(network.id)
+        for load_balancer in cloud.store.load_balancers_in(network.id):
+            await cloud.gate.sync_load_balancer(load_balancer.id)  # its way into the network is of that range
+
+    return _change(cloud, network, "change_ip_range", widen, work)
 
 
 def change_protection(cloud: Cloud, network: Network, delete: bool | None) -> Action:
@@ -260,10 +266,11 @@ def check_unchanging(cloud: Cloud, network: Network) -> None:
         raise CloudError("conflict", f"network {network.name} is being changed, please retry")
 
 
-def _change(cloud: Cloud, network: Network, command: str, change: Callable[[], None]) -> Action:
+def _change(
+    cloud: Cloud, network: Network, command: str, change: Callable[[], None], work: Work | None = None
+) -> Action:
     """Change the network in the books, then the real one; a failure leaves the books as they were."""
     undo = common.restoring(network, "ip_range", "subnets", "routes")
     change()
-    return cloud.actions.start_one(
-        command, [Ref("network", network.id)], lambda: cloud.gate.sync_network(network.id), undo
-    )
+    make = work or (lambda: cloud.gate.sync_network(network.id))
+    return cloud.actions.start_one(command, [Ref("network", network.id)], make, undo)

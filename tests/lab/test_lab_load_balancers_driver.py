@@ -88,6 +88,14 @@ def test_its_cable_lies_before_the_router_knows_it(null_api: CloudApi) -> None:
     assert null_api.driver.load_balancers == {}
 
 
+def test_it_is_told_of_a_wider_network(null_api: CloudApi) -> None:
+    network = builders.network(null_api)
+    balancer = builders.load_balancer(null_api, network=network)
+    null_api.driver.calls.clear()
+    wait(network.change_ip_range("10.0.0.0/15"))
+    assert null_api.driver.calls == [("sync_network", network.id), ("sync_load_balancer", balancer.id)]
+
+
 def test_it_follows_its_targets(null_api: CloudApi) -> None:
     network = builders.network(null_api)
     first = builders.server(null_api, "first", networks=[network], labels={"role": "app"})
