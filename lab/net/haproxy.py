@@ -27,6 +27,8 @@ _CONNECT_SECONDS = 5
 #: or so many further changes.
 _OLD_PROCESS = ("1h", 50)
 _REDIRECT = "redirect"
+#: HAProxy does not start without a listener. This one nobody reaches: it is a socket of its own folder.
+_NOTHING = ("frontend nothing", "  mode tcp", "  timeout client 1s", "  bind unix@nothing mode 600")
 _DEFAULT_HTTPS = 443
 
 # What may stand in a health check, by the vendor's API description; a line break would add to the request.
@@ -75,6 +77,8 @@ def render(load_balancer: LoadBalancer) -> Configuration:
     lines = [*_global(load_balancer), *_redirect(load_balancer)]
     for service in load_balancer.services:
         lines += _listen(service, load_balancer)
+    if not load_balancer.services:
+        lines += _NOTHING
     text = "\n".join(lines) + "\n"
     digest = hashlib.sha256((text + program).encode()).hexdigest()
     return Configuration(f"global\n  description {digest}\n{text}", {_PROGRAM: program, **certificates}, digest)
