@@ -80,7 +80,7 @@ def test_a_key_tells_everything_apart_that_an_image_is_made_from(
 
 def test_an_image_without_a_recipe_is_refused() -> None:
     with pytest.raises(
-        CommandError, match=r"no recipe for an image called grafana/grafana; there are debian, postgres"
+        CommandError, match=r"no recipe for an image called grafana/grafana; there are .*debian, postgres"
     ):
         build.provide(["grafana/grafana"], print)
 

@@ -249,6 +249,11 @@ class Server(ThreadingHTTPServer):
             self._connections.discard(request)
             self._changed.notify_all()
 
+    def handle_error(self, request: Accepted, client_address: object) -> None:
+        """A client that left is no error of ours."""
+        if not isinstance(sys.exc_info()[1], ConnectionError):
+            super().handle_error(request, client_address)
+
     def stop(self, drain_seconds: float, stop_seconds: float = STOP_SECONDS) -> bool:
         """Fail /up, go on serving, then take nothing new and end; whether all requests got their answers."""
         self.draining = True
