@@ -29,6 +29,7 @@ WORKERS = 64
 class User:
     def __init__(self, url: str, patience: float) -> None:
         self.url = urlsplit(url)
+        self.page = f"{self.url.path or '/'}?{self.url.query}" if self.url.query else self.url.path or "/"
         self.patience = patience
         self.kept: LifoQueue[http.client.HTTPConnection] = LifoQueue()
         self.context = ssl.create_default_context()
@@ -58,7 +59,7 @@ class User:
 
     def request(self, connection: http.client.HTTPConnection) -> dict[str, object]:
         try:
-            connection.request("GET", self.url.path or "/")
+            connection.request("GET", self.page)
             answer = connection.getresponse()
             answer.read()
         except BaseException:
