@@ -366,7 +366,7 @@ class Deployment:
         if not others:
             return
         names = [one.name for one in others]
-        docker("stop", "--time", str(DRAIN_SECONDS), *names)
+        docker("stop", "-t", str(DRAIN_SECONDS), *names)
         docker("rm", *names)
         self._done(f"stopped and removed {', '.join(names)}")
         for former in {one.image for one in others} - {image}:
