@@ -138,26 +138,26 @@ class Store:
     def load_balancers_with(self, certificate_id: int) -> list[LoadBalancer]:
         return [item for item in self.load_balancers.values() if certificate_id in item.certificate_ids]
 
-    def load_balancers_before(self, server_id: int) -> list[LoadBalancer]:
+    def load_balancers_before(self, server: Server) -> list[LoadBalancer]:
         """Those that the server is a target of, by itself or by its labels."""
         return [
             item
             for item in self.load_balancers.values()
-            if any(server.id == server_id for target in item.targets for server in self.target_servers(item, target))
+            if any(target.server_id == server.id or self._selects(item, target, server) for target in item.targets)
         ]
 
     def target_servers(self, load_balancer: LoadBalancer, target: Target) -> list[Server]:
         """The server it names, or those its label selector matches that the load balancer has a way to."""
         if target.server_id is not None:
             return [self.servers[target.server_id]]
-        if target.selector is None:
-            return []
-        selector = Selector.parse(target.selector)
-        return [
-            server
-            for server in self.servers.values()
-            if selector.matches(server.labels) and self.target_address(load_balancer, target, server) is not None
-        ]
+        return [server for server in self.servers.values() if self._selects(load_balancer, target, server)]
+
+    def _selects(self, load_balancer: LoadBalancer, target: Target, server: Server) -> bool:
+        return (
+            target.selector is not None
+            and Selector.parse(target.selector).matches(server.labels)
+            and self.target_address(load_balancer, target, server) is not None
+        )
 
     def target_address(self, load_balancer: LoadBalancer, target: Target, server: Server) -> str | None:
         """Where the load balancer reaches the server; None when it has no such address."""

@@ -196,7 +196,7 @@ def server(store: Store, catalog: Catalog, item: Server) -> Json:
         "protection": {"delete": item.protect_delete, "rebuild": item.protect_rebuild},
         "labels": item.labels,
         "volumes": [volume.id for volume in store.volumes_of(item.id)],
-        "load_balancers": [load_balancer.id for load_balancer in store.load_balancers_before(item.id)],
+        "load_balancers": [load_balancer.id for load_balancer in store.load_balancers_before(item)],
         "primary_disk_size": item.disk_gb,
         "placement_group": placement_group(store, group) if group else None,
     }

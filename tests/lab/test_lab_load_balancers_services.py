@@ -150,13 +150,12 @@ def test_everything_can_be_said(cloud_api: CloudApi, balancer: BoundLoadBalancer
         ({"protocol": "https"}, "http.certificates"),
     ],
 )
-def test_services_that_cannot_be(
-    cloud_api: CloudApi, balancer: BoundLoadBalancer, fields: dict[str, Any], field: str
-) -> None:
+def test_services_that_cannot_be(null_api: CloudApi, fields: dict[str, Any], field: str) -> None:
+    balancer = builders.load_balancer(null_api)
     body = {"protocol": "http", "listen_port": 80, "destination_port": 80, **fields}
-    status, error = refused(cloud_api, balancer, "add_service", **body)
+    status, error = refused(null_api, balancer, "add_service", **body)
     assert (status, error["details"]["fields"][0]["name"]) == (422, field)
-    assert services(cloud_api, balancer) == []
+    assert services(null_api, balancer) == []
 
 
 def test_certificates_of_a_service(cloud_api: CloudApi, balancer: BoundLoadBalancer) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections import defaultdict, deque
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -13,6 +14,8 @@ from lab.drivers.base import DriverError, Traffic
 
 if TYPE_CHECKING:
     from lab.operations.cloud import Cloud
+
+log = logging.getLogger(__name__)
 
 #: Seconds between two samples, and how many are kept: a day's.
 INTERVAL = 10.0
@@ -92,7 +95,10 @@ class Meter:
     async def run(self, cloud: Cloud) -> None:
         """Sample all load balancers, again and again."""
         while True:
-            await self.sample(cloud)
+            try:
+                await self.sample(cloud)
+            except Exception:
+                log.exception("sampling load balancers ended in a fault of the embedded cloud")
             await asyncio.sleep(INTERVAL)
 
     async def sample(self, cloud: Cloud) -> None:

@@ -27,7 +27,7 @@ from lab.state.store import Store
 _LAST_PORT = 65535
 _MOST_STATUS_CODES = 20
 _STATUS_CODE = re.compile(r"[0-9?*]{1,3}")
-_COOKIE_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]{1,100}")  # what RFC 6265 allows
+_COOKIE_NAME = re.compile(r"[!#$&'*+.^_`|~0-9A-Za-z-]{1,100}")  # what RFC 6265 allows, but no percent sign
 _DOMAIN = re.compile(r"[!-~]{0,128}")
 _PATH = re.compile(r"/[!-~]{0,255}")
 _RESPONSE = re.compile(r"[^\x00-\x1f\x7f]{0,256}")
