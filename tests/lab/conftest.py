@@ -9,6 +9,7 @@ import pytest
 from lab.drivers.null import NullDriver
 from tests.lab.cloud_api import CHOSEN_DRIVER, CloudApi, Host, make_driver
 from tests.lab.cloud_api import cloud_api as serve
+from tests.lab.cloudflare import CloudflareApi, cloudflare_api
 from tests.lab.object_storage import Bucket, Served, serving
 
 
@@ -56,6 +57,19 @@ def storage(storage_server: Served) -> Iterator[Served]:
 def bucket(storage: Served) -> Bucket:
     """An empty one."""
     return storage.make_bucket()
+
+
+@pytest.fixture(scope="session")
+def cloudflare_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[CloudflareApi]:
+    with cloudflare_api(tmp_path_factory.mktemp("cloudflare")) as served:
+        yield served
+
+
+@pytest.fixture
+def cloudflare(cloudflare_server: CloudflareApi) -> CloudflareApi:
+    """An account with the lab's zone in it, as it is at first."""
+    cloudflare_server.reset()
+    return cloudflare_server
 
 
 @pytest.fixture

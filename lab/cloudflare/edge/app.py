@@ -196,8 +196,11 @@ class Edge:
             except (httpcore.NetworkError, httpcore.ProtocolError, httpcore.TimeoutException) as error:
                 log.info("%s the origin's answer broke off: %s", visit.ray, error)
                 reply.cut()
+                return
             finally:
                 await response.aclose()
+            # Last, since the user counts as gone from then on.
+            await reply.end()
             return
 
 
@@ -302,6 +305,9 @@ class _Reply:
         await self._send(start)
         async for piece in response.aiter_stream():
             await self._send({"type": "http.response.body", "body": piece, "more_body": True})
+
+    async def end(self) -> None:
+        """Tell the user that this was all of it."""
         await self._send({"type": "http.response.body"})
 
     def cut(self) -> None:
