@@ -9,6 +9,7 @@ import pytest
 from ansible_collections.bulwark.hetzner.plugins.module_utils.infrastructure.execution import RefusedError
 from ansible_collections.bulwark.hetzner.plugins.module_utils.load_balancer import run as run_module
 from ansible_collections.bulwark.hetzner.plugins.module_utils.load_balancer.run import UnhealthyError
+from ansible_collections.bulwark.hetzner.plugins.modules import hcloud_load_balancer
 
 from tests.integration import balancing
 from tests.integration.balancing import (
@@ -27,7 +28,8 @@ from tests.integration.balancing import (
 )
 from tests.integration.environment import made
 from tests.lab import builders
-from tests.lab.cloud_api import CloudApi
+from tests.lab.cloud_api import TOKEN, CloudApi
+from tests.modules import runner
 
 
 @pytest.fixture
@@ -46,7 +48,8 @@ def test_check_mode_then_made_then_nothing(project: CloudApi) -> None:
     checked = run(project, options(), check=True)
     assert checked["changed"]
     assert checked["load_balancer"] is None
-    assert project.get("/load_balancers")["load_balancers"] == certificates(project).get("x", [])
+    assert project.get("/load_balancers")["load_balancers"] == []
+    assert certificates(project) == {}
 
     first = run(project, options())
     assert made(first) == made(checked), "check mode shows what is done"
@@ -68,15 +71,10 @@ def test_check_mode_then_made_then_nothing(project: CloudApi) -> None:
     assert found["labels"] == {"env": "lab", "managed-by": "bulwark", "bulwark-version": "1"}
     [https] = found["services"]
     assert (https["destination_port"], https["http"]["redirect_http"]) == (80, True)
-    assert https["health_check"] == {
-        "protocol": "http",
-        "port": 80,
-        "interval": 15,
-        "timeout": 5,
-        "retries": 3,
-        "http": {"domain": "", "path": "/up", "response": "", "status_codes": ["2??", "3??"], "tls": False},
-    } | {"http": https["health_check"]["http"]}
-    assert not https["health_check"]["http"]["domain"]
+    check = https["health_check"]
+    assert [check[key] for key in ("protocol", "port", "interval", "timeout", "retries")] == ["http", 80, 15, 5, 3]
+    assert (check["http"]["path"], check["http"]["domain"] or None) == ("/up", None)
+    assert check["http"]["status_codes"] == ["2??", "3??"]
 
     second = run(project, options())
     assert (second["changed"], second["plan"], second["diff"]) == (False, [], [])
@@ -361,3 +359,32 @@ def test_a_selector_that_fits_nothing_is_told(project: CloudApi) -> None:
     assert result["warnings"] == [
         "The label selector role-app=no of the load balancer fits no server that it can reach."
     ]
+
+
+@pytest.mark.parametrize("check", [True, False], ids=["check", "apply"])
+def test_private_keys_are_in_no_output(
+    project: CloudApi, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, check: bool
+) -> None:
+    """Neither in the result, the difference and the invocation, nor in what a failure says."""
+    # A line of it, since line breaks are written otherwise in JSON.
+    secrets = [pair.private_key.splitlines()[1] for pair in (PAIR, OTHER_PAIR)]
+    common = {"api_token": TOKEN, "api_endpoint": project.url, "_ansible_inject_invocation": True, **options()}
+    module = runner(capsys, common, [TOKEN, *secrets])
+    first = module(hcloud_load_balancer, check=check)
+    assert first["changed"]
+    assert first["diff"][0]["after"]["names"] == ["bulwark.example", "*.bulwark.example"]
+    assert "private_key" in str(first["invocation"])
+    assert module(hcloud_load_balancer, check=check, services=[service(OTHER_PAIR)])["changed"]
+
+    mixed = {"certificate": PAIR.certificate, "private_key": OTHER_PAIR.private_key}
+    refused = module(hcloud_load_balancer, check=check, services=[service(http={"certificates": [mixed]})])
+    assert refused["msg"].startswith("Nothing was changed. service/rails-lb:443: The private key does not belong")
+    assert refused["changed"] is False
+    if not check:
+        project.order_fault("error", method="POST", path="/certificates", code="invalid_input", message="no")
+        failed = module(hcloud_load_balancer, services=[service()])
+        assert "create failed. The API refused: no (invalid_input" in failed["msg"]
+        monkeypatch.setattr(run_module, "POLL_INTERVAL", 0.01)
+        ill = module(hcloud_load_balancer, services=[service(OTHER_PAIR)], wait_healthy=1)
+        assert (ill["failed"], ill["changed"]) == (True, False)
+        assert "these targets are not healthy: app-01 (service 443: unknown), app-02" in ill["msg"]

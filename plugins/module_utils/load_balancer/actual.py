@@ -185,15 +185,15 @@ def read(client: Client, declared: Declared, absent: bool = False) -> Actual:
         name, address = declared.network
         network = networks.get(name)
         attaching = network is not None and (balancer is None or balancer.private.get(network.id) != address)
-    named = declared.targets is not None and any(
-        target.kind == "server" for target in (*declared.targets, *(balancer.targets if balancer else ()))
-    )
+    kinds = {target.kind for target in declared.targets or ()}
+    if balancer and declared.targets is not None:
+        kinds |= {target.kind for target in balancer.targets}
     new_type = balancer is None or declared.type not in (None, balancer.type.name)
     return Actual(
         load_balancer=balancer,
         certificates=tuple(certificates),
         networks=networks,
-        servers=infrastructure.servers(client) if named or attaching else {},
+        servers=infrastructure.servers(client) if "server" in kinds or attaching else {},
         others=tuple(LoadBalancer.parse(data) for data in client.list_all(_PATH)) if attaching else (),
         types=_types(client) if new_type else {},
         zones=_zones(client) if balancer is None else {},
