@@ -71,7 +71,8 @@ def complete(given: Settings, existing: Settings | None = None) -> dict[str, Any
     }
     defaults = {"destination_port": port, "proxyprotocol": False, **_BY_PROTOCOL[protocol], **check, **_CHECK_HTTP}
     settings = {**defaults, **has, **given}
-    return {key: value for key, value in settings.items() if _can_have(key, settings)}
+    known = {"protocol", "listen_port", *defaults}  # the API may come to tell more
+    return {key: value for key, value in settings.items() if key in known and _can_have(key, settings)}
 
 
 def strange(given: Settings, settings: Settings) -> list[str]:
