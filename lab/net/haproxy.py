@@ -281,6 +281,30 @@ def statistics(shown: str) -> list[dict[str, str]]:
     return list(csv.DictReader(shown.removeprefix("# ").splitlines()))
 
 
+def traffic(rows: list[dict[str, str]]) -> list[int]:
+    """From ``statistics``: connections, requests, bytes in and bytes out of all frontends."""
+    return [
+        sum(int(row[name] or 0) for row in rows if row["svname"] == "FRONTEND")
+        for name in ("conn_tot", "req_tot", "bin", "bout")
+    ]
+
+
+def information(shown: str) -> dict[str, str]:
+    """Read `show info`."""
+    return {name: value.strip() for name, _, value in (line.partition(": ") for line in shown.splitlines())}
+
+
+def alerts(said: str) -> str:
+    """What went wrong, out of everything HAProxy said when it refused a configuration."""
+    lines = [line.partition(" : ")[2] for line in said.splitlines() if line.startswith("[ALERT]")]
+    return "HAProxy refuses this: " + ("; ".join(line.strip() for line in lines) or said.strip())
+
+
+def cut(load_balancer: LoadBalancer) -> str:
+    """The command to end connections to targets that are not described."""
+    return f"cut all but {','.join(load_balancer.targets) or '-'}"
+
+
 def healths(rows: list[dict[str, str]]) -> dict[tuple[str, int], Health]:
     """From ``statistics``: health by target and listen port."""
     return {

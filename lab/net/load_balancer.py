@@ -29,7 +29,6 @@ _PID_FILE = "pid"
 _SOCKET = "master"
 _LOG = "log"
 _TRAFFIC = "traffic.json"
-_ENDED = "ended"
 
 _STOP_SECONDS = 5
 _READY_SECONDS = 20
@@ -77,10 +76,10 @@ def ensure(load_balancer: LoadBalancer, namespace: str) -> None:
     unchecked = home / f"{_CONFIGURATION}.new"
     _write(unchecked, wanted.text)
     try:
-        run("haproxy", "-q", "-c", "-C", str(home), "-f", unchecked.name)
-    except CommandError:
+        run("haproxy", "-c", "-C", str(home), "-f", unchecked.name)
+    except CommandError as error:
         _tidy(home)
-        raise
+        raise CommandError(haproxy.alerts(str(error))) from error
     if pid(number) is None:
         _start(load_balancer, namespace, unchecked)
     else:
@@ -147,11 +146,7 @@ def _cut(load_balancer: LoadBalancer) -> None:
     """End the connections to targets that are not described any more, and let nobody make new ones."""
     number = load_balancer.load_balancer_id
     for worker in _workers(number):
-        to = f"@!{worker.pid}"
-        for section, target in haproxy.servers(_ask(number, f"{to} show servers state")):
-            if target not in load_balancer.targets:
-                _ask(number, f"{to} set server {section}/{target} state maint")
-                _ask(number, f"{to} shutdown sessions server {section}/{target}")
+        _ask(number, f"@!{worker.pid} {haproxy.cut(load_balancer)}")
 
 
 def _await(number: int, digest: str) -> None:
@@ -195,13 +190,9 @@ def _description(number: int) -> str | None:
         worker = _current(number)
         if worker is None or worker.old:
             return None
-        for line in _ask(number, f"@!{worker.pid} show info").splitlines():
-            name, _, value = line.partition(": ")
-            if name == "description":
-                return value.strip()
+        return haproxy.information(_ask(number, f"@!{worker.pid} show info")).get("description")
     except CommandError:
-        pass  # between two masters
-    return None
+        return None  # between two masters
 
 
 def _ask(number: int, command: str) -> str:
@@ -235,28 +226,28 @@ def status(load_balancer_id: int) -> LoadBalancerStatus:
 
 
 def _traffic(number: int) -> Traffic:
-    """The sum over all workers, those included that have ended since the master began."""
+    """What all workers have counted since the master began.
+
+    What a worker carries to its end after a change, it does not tell any more: that is missing.
+    """
     path = folder(number) / _TRAFFIC
     with _counting:
-        noted: dict[str, list[int]] = json.loads(path.read_text()) if path.exists() else {}
-        counted: dict[str, list[int]] = {}
-        is_open = 0
-        for worker in _workers(number):
-            rows = haproxy.statistics(_ask(number, f"@!{worker.pid} show stat -1 1 -1"))
-            is_open += sum(int(row["scur"] or 0) for row in rows)
-            counted[str(worker.pid)] = [
-                sum(int(row[name] or 0) for row in rows) for name in ("conn_tot", "req_tot", "bin", "bout")
-            ]
-        gone = [counts for process, counts in noted.items() if process not in counted]
-        known = {_ENDED: _sum(gone), **counted}
-        if known != noted:
-            _write(path, json.dumps(known))
-    totals = _sum(list(known.values()))
-    return Traffic(is_open, *totals)
+        workers = _workers(number)
+        noted = json.loads(path.read_text()) if path.exists() else {}
+        before, counted = noted.get("before", [0, 0, 0, 0]), noted.get("counted", [0, 0, 0, 0])
+        if noted.get("worker") != workers[0].pid:
+            before, counted = _sum(before, counted), [0, 0, 0, 0]
+        if not workers[0].old:
+            rows = haproxy.statistics(_ask(number, f"@!{workers[0].pid} show stat -1 1 -1"))
+            counted = haproxy.traffic(rows)
+        _write(path, json.dumps({"before": before, "worker": workers[0].pid, "counted": counted}))
+    told = [haproxy.information(_ask(number, f"@!{worker.pid} show info")) for worker in workers]
+    # One that has just ended tells nothing.
+    return Traffic(sum(int(one.get("CurrConns", "0")) for one in told), *_sum(before, counted))
 
 
-def _sum(rows: list[list[int]]) -> list[int]:
-    return [sum(column) for column in zip([0, 0, 0, 0], *rows, strict=True)]
+def _sum(one: list[int], other: list[int]) -> list[int]:
+    return [first + second for first, second in zip(one, other, strict=True)]
 
 
 def stop(load_balancer_id: int) -> None:

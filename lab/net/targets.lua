@@ -5,6 +5,8 @@
 --    unasked or waits for as many good answers as one needs that had failed.
 -- 2. HAProxy counts the interval from the end of a check to the beginning of the next, so that a target that does not
 --    answer at all would be found out late, by one time-out for each check. It is given up at the time promised.
+-- 3. Connections to targets that are removed are cut. A process that only ends what it has begun does not take HAProxy's
+--    own commands for that, so there is one here: `cut all but ADDRESS,ADDRESS…`.
 local function seconds()
   local now = core.now()
   return now.sec + now.usec / 1000000
@@ -34,9 +36,9 @@ end
 core.register_init(function()
   for name, backend in pairs(core.backends) do
     if promised[name] then
-      for _, server in pairs(backend.servers) do
+      for address, server in pairs(backend.servers) do
         local unasked = (server:get_stats()["check_status"] or ""):find("INI$") ~= nil
-        targets[#targets + 1] = { server = server, promised = promised[name], unasked = unasked }
+        targets[#targets + 1] = { address = address, server = server, promised = promised[name], unasked = unasked }
       end
     end
   end
@@ -48,5 +50,18 @@ core.register_task(function()
       look(target)
     end
     core.msleep(50)
+  end
+end)
+
+core.register_cli({ "cut", "all", "but" }, "cut all but ADDRESS,... : end connections to other targets", function(_, ...)
+  local kept = {}
+  for address in (select(4, ...) or ""):gmatch("[^,]+") do
+    kept[address] = true
+  end
+  for _, target in ipairs(targets) do
+    if not kept[target.address] then
+      target.server:set_maint()
+      target.server:shut_sess()
+    end
   end
 end)

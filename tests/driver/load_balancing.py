@@ -41,7 +41,7 @@ PUBLIC_IPV6 = "2001:db8:0:9::/64"
 #: What ends a test that waits for something that never comes.
 PATIENCE_SECONDS = 30
 
-CHECK = HealthCheck("http", 80, interval=3, timeout=1, retries=2, domain="www.bulwark.example", path="/up")
+CHECK = HealthCheck("http", 80, interval=1, timeout=1, retries=2, domain="www.bulwark.example", path="/up")
 SERVICE = Service("http", 80, 80, proxyprotocol=False, health_check=CHECK)
 
 
@@ -73,8 +73,8 @@ class Target:
         self.nic = PrivateNic(f"86:00:00:00:00:{number:02x}", NETWORK, self.address)
         self.status = 200  # of answers to health checks
         self.body = "all is well"
-        self.silent = False  # never answers a health check
-        self.slow = 0.0  # seconds before it answers a user
+        self.silent = False  # keeps health checks waiting
+        self.busy = False  # keeps users waiting
         self.asked: list[Request] = []
         self.checked: list[Request] = []
         self._listener: socket.socket | None = None
@@ -125,14 +125,15 @@ class Target:
                 name, _, value = text.partition(": ")
                 headers.append((name, value))
             request = Request(line.strip(), headers, proxy)
-            if line.split()[1:2] == ["/up"]:
+            if line.startswith("GET /up"):
                 self.checked.append(request)
                 status, body = self.status, self.body
-                if self.silent:
-                    time.sleep(PATIENCE_SECONDS)
+                while self.silent:
+                    time.sleep(0.01)
             elif line:
-                time.sleep(self.slow)
                 self.asked.append(request)
+                while self.busy:
+                    time.sleep(0.01)
                 status, body = 200, self.address
             else:
                 return
