@@ -133,15 +133,16 @@ async def get_metrics(call: Call) -> Answer:
     if end <= start:
         raise invalid_field("end", "must be after start")
     period = metrics.Period.of(start.timestamp(), end.timestamp(), _step(call))
+    await call.cloud.meter.sample_one(call.cloud, load_balancer.id)  # what has happened up to now
     samples = call.cloud.meter.samples(load_balancer.id)
-    named = {name: value for kind in types for name, value in metrics.SERIES[kind].items()}
+    named = {name: series for kind in types for name, series in metrics.SERIES[kind].items()}
     payload: Json = {
         "start": start.isoformat(),
         "end": end.isoformat(),
         "step": period.step,
         "time_series": {
-            name: {"values": [[at, f"{known:g}"] for at, known in metrics.series(samples, value, period)]}
-            for name, value in named.items()
+            name: {"values": [[at, f"{value:g}"] for at, value in series(samples, period)]}
+            for name, series in named.items()
         },
     }
     return Answer({"metrics": payload})

@@ -14,7 +14,7 @@ from hcloud.load_balancers import BoundLoadBalancer, LoadBalancerService, LoadBa
 from lab.drivers import base
 from lab.drivers.base import DriverError, Health, NetworkMember, PrivateNic, Traffic
 from lab.drivers.null import NullDriver
-from lab.operations.load_balancers.metrics import SERIES, Period, Sample, series
+from lab.operations.load_balancers.metrics import SERIES, Period, Sample
 from lab.state.storage import StateFile
 from tests.lab import builders
 from tests.lab.builders import TCP, of_ip, of_labels, of_server
@@ -313,7 +313,7 @@ def sample(time: float, *counters: int) -> Sample:
 
 
 def values(samples: Sequence[Sample], kind: str, name: str, period: Period) -> list[tuple[float, float]]:
-    return series(samples, SERIES[kind][name], period)
+    return SERIES[kind][name](samples, period)
 
 
 SAMPLES = [
@@ -327,7 +327,8 @@ SAMPLES = [
 
 def test_rates_are_of_what_was_counted() -> None:
     whole = Period(100, 140, 10)
-    assert values(SAMPLES, "open_connections", "open_connections", whole) == [(110, 4), (120, 2), (130, 3), (140, 0)]
+    open_connections = [(100, 1), (110, 4), (120, 2), (130, 3), (140, 0)]
+    assert values(SAMPLES, "open_connections", "open_connections", whole) == open_connections
     assert values(SAMPLES, "connections_per_second", "connections_per_second", whole) == [(110, 2), (120, 2), (140, 1)]
     assert values(SAMPLES, "requests_per_second", "requests_per_second", whole) == [(110, 10), (120, 0), (140, 5)]
     assert values(SAMPLES, "bandwidth", "bandwidth.in", whole) == [(110, 100), (120, 200), (140, 50)]
@@ -335,13 +336,14 @@ def test_rates_are_of_what_was_counted() -> None:
 
 def test_nothing_is_made_up() -> None:
     assert values([], "open_connections", "open_connections", Period(0, 1000, 10)) == []
-    assert values(SAMPLES[:1], "open_connections", "open_connections", Period(0, 1000, 10)) == []
+    assert values(SAMPLES[:1], "bandwidth", "bandwidth.in", Period(0, 1000, 10)) == [], "one sample is no rate"
     assert values(SAMPLES, "bandwidth", "bandwidth.out", Period(200, 300, 10)) == []
 
 
 def test_one_value_a_step() -> None:
-    found = values(SAMPLES, "open_connections", "open_connections", Period(100, 140, 20))
-    assert [at for at, _ in found] == [110, 130, 140]
+    wide = Period(100, 140, 20)
+    assert values(SAMPLES, "open_connections", "open_connections", wide) == [(110, 4), (130, 3), (140, 0)]
+    assert values(SAMPLES, "requests_per_second", "requests_per_second", Period(100, 140, 100)) == [(140, 5)]
 
 
 @pytest.mark.parametrize(("length", "step", "made"), [(3600, None, 18), (60, None, 1), (3600, 60, 60), (3600, 1, 7.2)])
@@ -351,13 +353,14 @@ def test_steps(length: float, step: float | None, made: float) -> None:
 
 def test_metrics_are_of_the_drivers_counters(null_api: CloudApi) -> None:
     balancer = builders.load_balancer(null_api)
-    null_api._host.run(null_api.cloud.meter.sample(null_api.cloud))
+    period = {"start": "2026-01-01T00:00:00Z", "end": "2026-01-02T00:00:00Z"}
+    balancer.get_metrics(type="bandwidth", **period)  # looks at the counters, too
     null_api.driver.traffic[balancer.id] = Traffic(3, 10, 20, 3000, 4000)
     null_api._host.run(null_api.cloud.meter.sample(null_api.cloud))
     now = null_api.cloud.store.time()
     start, end = (datetime.fromtimestamp(now + ahead, UTC) for ahead in (-60, 60))
     kinds = ["open_connections", "connections_per_second", "requests_per_second", "bandwidth"]
-    found = balancer.get_metrics(type=kinds, start=start, end=end).metrics.time_series
+    found = balancer.get_metrics(type=kinds, start=start, end=end, step=120).metrics.time_series
     assert found["open_connections"]["values"][-1][1] == "3"
     assert all(float(found[name]["values"][-1][1]) > 0 for name in found)
     shown = fresh(balancer)

@@ -46,23 +46,47 @@ class Period:
         length = end - start
         return cls(start, end, max(step or max(length / _USUAL, 1.0), length / _MOST))
 
+    def number(self, time: float) -> int | None:
+        """Which step this is in."""
+        return int((time - self.start) // self.step) if self.start <= time <= self.end else None
 
-#: From two neighbouring samples to a value: None where there is none.
-_Value = Callable[[Sample, Sample], float | None]
+
+#: Points in time with values: at most one for each step, and none for a step in which nothing was sampled.
+Values = list[tuple[float, float]]
+_Counter = Callable[[Traffic], int]
+_Series = Callable[[Sequence[Sample], Period], Values]
 
 
-def _rate(counter: Callable[[Traffic], int]) -> _Value:
-    def rate(before: Sample, after: Sample) -> float | None:
-        grown = counter(after.traffic) - counter(before.traffic)
-        # Counters begin anew with the process that counts: nobody knows what it had counted at its end.
-        return None if grown < 0 else grown / (after.time - before.time)
+def _level(counter: _Counter) -> _Series:
+    """What was seen last in each step."""
 
-    return rate
+    def series(samples: Sequence[Sample], period: Period) -> Values:
+        seen = {period.number(sample.time): (sample.time, float(counter(sample.traffic))) for sample in samples}
+        return [value for number, value in seen.items() if number is not None]
+
+    return series
+
+
+def _rate(counter: _Counter) -> _Series:
+    """By how much it grew each second of a step that is known."""
+
+    def series(samples: Sequence[Sample], period: Period) -> Values:
+        found: dict[int, tuple[float, float, int]] = {}
+        for before, after in pairwise(samples):
+            number, seconds = period.number(after.time), after.time - before.time
+            grown = counter(after.traffic) - counter(before.traffic)
+            # Counters begin anew with the process that counts: nobody knows what it had counted at its end.
+            if number is not None and seconds > 0 and grown >= 0:
+                _, known, sum_before = found.get(number, (0.0, 0.0, 0))
+                found[number] = (after.time, known + seconds, sum_before + grown)
+        return [(at, grown / seconds) for at, seconds, grown in found.values()]
+
+    return series
 
 
 #: The series of each type of metrics.
-SERIES: Mapping[str, Mapping[str, _Value]] = {
-    "open_connections": {"open_connections": lambda _, after: after.traffic.open_connections},
+SERIES: Mapping[str, Mapping[str, _Series]] = {
+    "open_connections": {"open_connections": _level(lambda traffic: traffic.open_connections)},
     "connections_per_second": {"connections_per_second": _rate(lambda traffic: traffic.connections)},
     "requests_per_second": {"requests_per_second": _rate(lambda traffic: traffic.requests)},
     "bandwidth": {
@@ -70,17 +94,6 @@ SERIES: Mapping[str, Mapping[str, _Value]] = {
         "bandwidth.out": _rate(lambda traffic: traffic.bytes_out),
     },
 }
-
-
-def series(samples: Sequence[Sample], value: _Value, period: Period) -> list[tuple[float, float]]:
-    """Points in time with values, one for each step in which something was sampled."""
-    found: dict[int, tuple[float, float]] = {}
-    for before, after in pairwise(samples):
-        if period.start <= after.time <= period.end and after.time > before.time:
-            known = value(before, after)
-            if known is not None:
-                found[int((after.time - period.start) // period.step)] = (after.time, known)
-    return list(found.values())
 
 
 class Meter:
@@ -106,9 +119,10 @@ class Meter:
             del self._samples[number]
         for load_balancer in list(cloud.store.load_balancers.values()):
             if load_balancer.available:
-                await self._sample(cloud, load_balancer.id)
+                await self.sample_one(cloud, load_balancer.id)
 
-    async def _sample(self, cloud: Cloud, load_balancer_id: int) -> None:
+    async def sample_one(self, cloud: Cloud, load_balancer_id: int) -> None:
+        """What one load balancer has counted up to now."""
         try:
             status = await cloud.gate.load_balancer_status(load_balancer_id)
         except DriverError:
