@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """What users notice while certificates, settings, versions and servers change. With the lab up:
 
-    tests/benchmarks/edge.py [ROUNDS]
+    .venv/bin/python tests/benchmarks/edge.py [ROUNDS]
 
 Somebody on the internet asks every 10 ms for a page through the edge. Prints for each event the requests that failed as
 a ratio to all that were made meanwhile, of which there must be none; and for a server that is switched off without

@@ -152,7 +152,7 @@ def change_settings() -> None:
         declared = with_load_balancer(
             Path(folder),
             algorithm="least_connections",
-            health_check={"interval": 4, "timeout": 3, "retries": 2},
+            health_check={"interval": 4, "timeout": 6, "retries": 4},
         )
         edge("-e", declared)
         assert balancer()["algorithm"]["type"] == "least_connections"
@@ -174,8 +174,8 @@ def remove_as_planned(host: str) -> None:
 
 
 def take_back(host: str) -> None:
-    succeed("run", "lab/application/drain.yml", "--limit", host, "-e", json.dumps({"application_drain": False}))
     shell(f"hcloud server add-label {host} role-app=true")
+    succeed("run", "lab/application/drain.yml", "--limit", host, "-e", json.dumps({"application_drain": False}))
     until(lambda: health().get(host) == "healthy", f"{host} taken in")
 
 
