@@ -146,7 +146,10 @@ class EdgeOnLoopback:
             context.set_ciphers("DEFAULT:@SECLEVEL=0")
         for attribute, value in versions.items():
             setattr(context, attribute, value)
-        return context.wrap_socket(plain, server_hostname=None if _is_address(name) else name)
+        if _is_address(name):
+            context.check_hostname = False
+            return context.wrap_socket(plain)
+        return context.wrap_socket(plain, server_hostname=name)
 
 
 def _is_address(name: str) -> bool:
