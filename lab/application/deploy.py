@@ -29,6 +29,7 @@ CERTIFICATE = Path("/etc/bulwark/database/ca.crt")
 CONFIGURATION = "/etc/application-proxy"
 SOCKET = "/run/application-proxy/master.sock"
 
+FIRST_VERSION = "1"
 HEALTHY_SECONDS = 30
 #: What requests that are under way may take, those that only read slowly included.
 DRAIN_SECONDS = 60
@@ -214,6 +215,11 @@ class Deployment:
             return State(**json.loads((self.site.folder / "state.json").read_text()))
         except FileNotFoundError:
             return State()
+
+    def version(self) -> str:
+        """The version that the proxy was last led to; empty for none."""
+        found = re.fullmatch(rf"{re.escape(self.site.prefix)}-web-(.+)-[0-9a-f]{{8}}", self.state().target)
+        return found[1] if found else ""
 
     # The application's container
 
@@ -434,7 +440,7 @@ def _arguments(words: Sequence[str]) -> argparse.Namespace:
     parser.add_argument("--certificate", type=Path, default=CERTIFICATE)
     commands = parser.add_subparsers(dest="command", required=True)
     deploy = commands.add_parser("deploy")
-    deploy.add_argument("--version", type=_version, required=True)
+    deploy.add_argument("--version", type=_version, help=f"by default the one that is there, at first {FIRST_VERSION}")
     deploy.add_argument("--image", required=True)
     deploy.add_argument("--proxy-image", required=True)
     deploy.add_argument("--server", required=True)
@@ -456,7 +462,8 @@ def main(words: Sequence[str]) -> int:
         with alone(site):
             if wanted.command == "deploy":
                 deployment.site = replace(site, environment_files=tuple(wanted.env_file), pull=not wanted.no_pull)
-                deployment.deploy(Release(wanted.version, wanted.image, wanted.proxy_image, wanted.server))
+                version = wanted.version or deployment.version() or FIRST_VERSION
+                deployment.deploy(Release(version, wanted.image, wanted.proxy_image, wanted.server))
             else:
                 deployment.set_drained(wanted.command == "drain")
     except DeployError as error:

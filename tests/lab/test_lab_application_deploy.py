@@ -191,6 +191,12 @@ def test_a_version_is_deployed_once(server: Server) -> None:
     assert server.web() == [server.engine.target()]
 
 
+def test_the_version_that_is_there_is_known(server: Server) -> None:
+    assert deploy.Deployment(server.site).version() == ""
+    server.deploy("2.1-rc_3")
+    assert deploy.Deployment(server.site).version() == "2.1-rc_3"
+
+
 def test_another_version_takes_over_and_the_former_one_goes(server: Server) -> None:
     server.deploy("1")
     (former,) = server.web()

@@ -20,7 +20,17 @@ from tests.checkout import ROOT, ansible_environment, tool
             id="mypy-plugins",
         ),
         pytest.param(
-            [tool("ansible-lint"), "-q", "playbooks", "roles", "molecule", "inventories", "meta", "galaxy.yml"],
+            [
+                tool("ansible-lint"),
+                "-q",
+                "playbooks",
+                "roles",
+                "molecule",
+                "inventories",
+                "lab/application",
+                "meta",
+                "galaxy.yml",
+            ],
             id="ansible-lint",
         ),
         pytest.param(["bash", "-n", "bulwark"], id="launcher-syntax"),
