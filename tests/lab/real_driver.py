@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from functools import cache
 
 from lab import settings
-from lab.drivers.docker import driver, volumes
+from lab.drivers.docker import driver, load_balancers, volumes
 from lab.drivers.docker.driver import DockerDriver
 from lab.net import internet, router
 
@@ -38,6 +38,7 @@ def docker_driver() -> Iterator[DockerDriver]:
         yield made
     finally:
         driver.remove_containers(_say)
+        load_balancers.delete_all()
         for network_id in router.present():
             router.delete(network_id)
         volumes.forget_all()
