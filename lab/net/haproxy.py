@@ -249,6 +249,30 @@ def _quoted(value: str) -> str:
     return '"' + "".join(chr(byte) if byte in plain else f"\\x{byte:02x}" for byte in value.encode()) + '"'
 
 
+@dataclass(frozen=True)
+class Worker:
+    pid: int
+    old: bool  # ends what it has begun, and accepts nothing new
+
+
+def workers(shown: str) -> list[Worker]:
+    """Read `show proc` of the master: the worker that accepts connections first, then those of before."""
+    found = []
+    kind = ""
+    for line in shown.splitlines():
+        if line.startswith("# "):
+            kind = line.strip("# ")
+        elif line.strip() and kind in ("workers", "old workers"):
+            found.append(Worker(int(line.split()[0]), kind == "old workers"))
+    return found
+
+
+def failures(shown: str) -> int:
+    """Of `show proc`: how many reloads have failed since one succeeded."""
+    found = re.search(r"\[failed: (\d+)\]", shown)
+    return int(found[1]) if found else 0
+
+
 def servers(shown: str) -> dict[tuple[str, str], dict[str, str]]:
     """Read `show servers state`: rows by section and target."""
     lines = [line for line in shown.splitlines() if line.strip()]

@@ -15,7 +15,6 @@ import subprocess
 import threading
 import time
 from contextlib import suppress
-from dataclasses import dataclass
 from pathlib import Path
 
 from lab import settings
@@ -82,9 +81,11 @@ def ensure(load_balancer: LoadBalancer, namespace: str) -> None:
         raise CommandError(haproxy.alerts(str(error))) from error
     if pid(number) is None:
         _start(load_balancer, namespace, unchecked)
+        _await(number, wanted.digest, failures=0)
     else:
+        failures = haproxy.failures(_ask(number, "show proc"))
         _reload(load_balancer, unchecked)
-    _await(number, wanted.digest)
+        _await(number, wanted.digest, failures)
     _tidy(home)
 
 
@@ -99,7 +100,8 @@ def _write(path: Path, content: str) -> None:
 
 
 def _tidy(home: Path) -> None:
-    """Remove certificates that the configuration does not name any more."""
+    """Remove a configuration that was refused, and certificates that the current one does not name."""
+    (home / f"{_CONFIGURATION}.new").unlink(missing_ok=True)
     current = home / _CONFIGURATION
     named = current.read_text() if current.exists() else ""
     for certificate in (home / haproxy.CERTIFICATES).glob("*"):
@@ -149,37 +151,29 @@ def _cut(load_balancer: LoadBalancer) -> None:
         _ask(number, f"@!{worker.pid} {haproxy.cut(load_balancer)}")
 
 
-def _await(number: int, digest: str) -> None:
-    """Wait until the worker of this configuration answers."""
+def _await(number: int, digest: str, failures: int) -> None:
+    """Wait until the worker of this configuration answers. ``failures``: how often the master had failed before."""
     deadline = time.monotonic() + _READY_SECONDS
     while _description(number) != digest:
-        if pid(number) is None or time.monotonic() > deadline:
-            said = (folder(number) / _LOG).read_text().strip().splitlines()[-5:]
-            raise CommandError(
-                "\n".join([f"HAProxy of load balancer {number} did not take its configuration; it said last:", *said])
-            )
+        if pid(number) is None or _failures(number) > failures or time.monotonic() > deadline:
+            said = (folder(number) / _LOG).read_text()
+            raise CommandError(f"load balancer {number} did not take its configuration. {haproxy.alerts(said)}")
         time.sleep(_PAUSE_SECONDS)
 
 
-@dataclass(frozen=True)
-class _Worker:
-    pid: int
-    old: bool
+def _failures(number: int) -> int:
+    try:
+        return haproxy.failures(_ask(number, "show proc"))
+    except CommandError:
+        return 0  # between two masters
 
 
-def _workers(number: int) -> list[_Worker]:
+def _workers(number: int) -> list[haproxy.Worker]:
     """All of a load balancer's workers, the one that accepts connections first."""
-    found = []
-    kind = ""
-    for line in _ask(number, "show proc").splitlines():
-        if line.startswith("#"):
-            kind = line.strip("# ")
-        elif kind in ("workers", "old workers") and line.strip():
-            found.append(_Worker(int(line.split()[0]), kind == "old workers"))
-    return found
+    return haproxy.workers(_ask(number, "show proc"))
 
 
-def _current(number: int) -> _Worker | None:
+def _current(number: int) -> haproxy.Worker | None:
     """The worker that accepts connections; after a reload that failed it counts among the old ones."""
     return next(iter(_workers(number)), None)
 

@@ -12,6 +12,7 @@ local function seconds()
   return now.sec + now.usec / 1000000
 end
 
+local pause = 0.05
 local targets = {}
 
 local function look(target)
@@ -27,7 +28,7 @@ local function look(target)
   target.unasked = false
   if target.well == nil or (good and not asking) then
     target.well = seconds()
-  elseif up and seconds() - target.well >= target.promised then
+  elseif up and seconds() - target.well >= target.promised + pause then
     target.server:check_force_down()
   end
 end
@@ -49,7 +50,7 @@ core.register_task(function()
     for _, target in ipairs(targets) do
       look(target)
     end
-    core.msleep(50)
+    core.msleep(pause * 1000)
   end
 end)
 

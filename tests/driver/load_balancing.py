@@ -77,6 +77,7 @@ class Target:
         self.busy = False  # keeps users waiting
         self.asked: list[Request] = []
         self.checked: list[Request] = []
+        self.tls: ssl.SSLContext | None = None
         self._listener: socket.socket | None = None
         namespaces.create(self.namespace)
 
@@ -115,7 +116,11 @@ class Target:
                 threading.Thread(target=self._serve, args=[connection], daemon=True).start()
 
     def _serve(self, connection: socket.socket) -> None:
-        with suppress(OSError), connection, connection.makefile("rb") as lines:
+        with suppress(OSError):
+            self._answer(self.tls.wrap_socket(connection, server_side=True) if self.tls else connection)
+
+    def _answer(self, connection: socket.socket) -> None:
+        with connection, connection.makefile("rb") as lines:
             proxy = ""
             line = lines.readline().decode()
             if line.startswith("PROXY"):

@@ -194,6 +194,19 @@ def test_a_health_check_names_the_domain_or_none(world: World, domain: str | Non
     assert checked[0].header("host") == ([domain] if domain else [])
 
 
+@pytest.mark.parametrize(("tls", "expected"), [(True, Health.HEALTHY), (False, Health.UNHEALTHY)])
+def test_a_health_check_may_use_tls(world: World, tmp_path: Path, tls: bool, expected: Health) -> None:
+    """Of a certificate that nobody trusts, as the one of an application often is."""
+    for target in world.targets:
+        target.tls = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+        target.tls.load_cert_chain(*certificates.issue(["other.example"], tmp_path))
+    passed_on = replace(SERVICE, protocol="tcp", listen_port=443, health_check=replace(CHECK, tls=tls))
+    world.make(services=(passed_on,))
+    until(lambda: set(world.health(443)) == {expected}, expected.value)
+    if tls:
+        assert shown(tmp_path) == "other.example"
+
+
 # --- changes ----------------------------------------------------------------------------------------------------------
 
 
@@ -283,6 +296,20 @@ def test_what_haproxy_refuses_changes_nothing(running: World, tmp_path: Path) ->
     running.described = described
     assert running.health() == [Health.HEALTHY, Health.HEALTHY]
     assert not list((load_balancer.folder(LOAD_BALANCER) / haproxy.CERTIFICATES).glob("*"))
+
+
+def test_a_change_that_fails_leaves_what_runs_and_can_be_repeated(running: World) -> None:
+    more = (SERVICE, replace(SERVICE, listen_port=8080))
+    in_the_way = namespaces.inside(load_balancers.name(LOAD_BALANCER), lambda: socket.create_server(("", 8080)))
+    for _ in range(2):
+        with pytest.raises(CommandError, match="8080"):
+            running.make(services=more)
+        # HAProxy lets go of its ports while it tries, so not every request of that moment is answered.
+        assert ask_once().status == 200
+    in_the_way.close()
+    running.make(services=more)
+    running.healthy(8080)
+    assert ask_once(port=8080).status == 200
 
 
 def test_making_it_again_changes_nothing(running: World) -> None:
