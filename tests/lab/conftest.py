@@ -9,7 +9,7 @@ import pytest
 from lab.drivers.null import NullDriver
 from tests.lab.cloud_api import CHOSEN_DRIVER, CloudApi, Host, make_driver
 from tests.lab.cloud_api import cloud_api as serve
-from tests.lab.cloudflare import CloudflareApi, cloudflare_api
+from tests.lab.cloudflare_api import CloudflareApi, cloudflare_api
 from tests.lab.object_storage import Bucket, Served, serving
 
 

@@ -16,7 +16,7 @@ from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 from cryptography.x509.verification import PolicyBuilder, Store, VerificationError
 
 from lab.cloudflare.authority import Authority
-from tests.lab.cloudflare import ZONE, CloudflareApi
+from tests.lab.cloudflare_api import ZONE, CloudflareApi
 from tests.lab.edge import signing_request
 
 NAMES = [ZONE, f"*.{ZONE}"]

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from tests.lab.cloudflare import ORIGIN, ZONE, CloudflareApi
+from tests.lab.cloudflare_api import ORIGIN, ZONE, CloudflareApi
 
 WWW = f"www.{ZONE}"
 

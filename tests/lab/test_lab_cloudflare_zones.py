@@ -12,7 +12,7 @@ import requests
 from lab.cloudflare import state
 from lab.cloudflare.account import Cloudflare
 from lab.cloudflare.limit import RateLimit
-from tests.lab.cloudflare import ORIGIN, ZONE, CloudflareApi, cloudflare_api
+from tests.lab.cloudflare_api import ORIGIN, ZONE, CloudflareApi, cloudflare_api
 from tests.lab.edge import signing_request
 
 NOT_THERE = "0" * 32
