@@ -1,18 +1,13 @@
-"""The modules for Cloudflare against the embedded one, and where certificates are concerned the embedded Hetzner too."""
+"""The modules for Cloudflare against the embedded one; for certificates with the embedded Hetzner beside it."""
 
 from __future__ import annotations
 
-import asyncio
 import itertools
-import socket
-import threading
 from collections.abc import Callable, Iterator
 from datetime import datetime, timedelta
-from pathlib import Path
 from typing import Any
 
 import pytest
-import uvicorn
 from ansible_collections.bulwark.hetzner.plugins.module_utils import hcloud_client
 from ansible_collections.bulwark.hetzner.plugins.module_utils.cloudflare import client as cloudflare_client
 from ansible_collections.bulwark.hetzner.plugins.modules import (
@@ -22,50 +17,20 @@ from ansible_collections.bulwark.hetzner.plugins.modules import (
 )
 from cryptography import x509
 
-from lab.api.middleware import CuttableProtocol
 from lab.cloudflare import state
-from lab.cloudflare.account import Cloudflare
-from lab.cloudflare.api import create_cloudflare_app
 from lab.faults import Fault
-from lab.settings import CLOUDFLARE_ZONE as ZONE
 from tests.lab.cloud_api import TOKEN as HCLOUD_TOKEN
 from tests.lab.cloud_api import CloudApi
+from tests.lab.cloudflare_api import ORIGIN, ZONE, CloudflareApi
 from tests.modules import Run, runner
 
-ORIGIN, OTHER = "198.51.100.150", "198.51.100.151"
+OTHER = "198.51.100.151"
 MARK = "bulwark:lab"
 STRICT = {"ssl": "strict", "always_use_https": True, "min_tls_version": "1.2", "hsts": {"enabled": True, "max_age": 60}}
 
 
-class Served:
-    """The embedded Cloudflare, served over HTTP."""
-
-    def __init__(self, folder: Path) -> None:
-        self.cloudflare = Cloudflare(folder)
-        self.token = (folder / state.TOKEN_FILE.name).read_text()
-        listener = socket.create_server(("127.0.0.1", 0))
-        listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        self.url = f"http://127.0.0.1:{listener.getsockname()[1]}/client/v4"
-        app = create_cloudflare_app(self.cloudflare)
-        config = uvicorn.Config(app, http=CuttableProtocol, log_level="warning", lifespan="off", access_log=False)
-        self._server = uvicorn.Server(config)
-        self._loop = asyncio.new_event_loop()
-        self._thread = threading.Thread(
-            target=lambda: self._loop.run_until_complete(self._server.serve([listener])), daemon=True
-        )
-        self._thread.start()
-
-    def reset(self) -> None:
-        asyncio.run_coroutine_threadsafe(self.cloudflare.reset(), self._loop).result(timeout=10)
-
-    def close(self) -> None:
-        self._server.should_exit = True
-        self._thread.join()
-
-    @property
-    def zone(self) -> state.Zone:
-        [zone] = self.cloudflare.store.zones.values()
-        return zone
+class Served(CloudflareApi):
+    """The embedded Cloudflare, and a look at what there is."""
 
     def put(self, name: str, kind: state.RecordType, content: str, comment: str | None = None) -> None:
         """A record that somebody has made by hand."""
@@ -436,6 +401,8 @@ def test_a_wrong_token_is_told(run: Run, edge: Served) -> None:
     assert "CLOUDFLARE_API_TOKEN" in dns(run, api_token="")["msg"]
 
 
+#: A key that is made in no time.
+QUICK = {"key_type": "ecdsa"}
 #: How a request fails once. All of them are asked again, or what is there is read again.
 FAULTS: dict[str, dict[str, Any]] = {
     "answer lost": {"effect": "lose_answer"},
@@ -489,16 +456,16 @@ def test_a_rotation_survives_a_fault_at_any_request(
     faults = edge.cloudflare.faults if where == "cloudflare" else api.cloud.faults
     if fault.get("code") and where == "hetzner":
         fault = {**fault, "code": "rate_limit_exceeded"}
-    certificate()
+    certificate(**QUICK)
     for number in itertools.count():
         rule = faults.add(Fault(**fault, skip=number, times=1))
-        renewed = certificate(renew=True)
+        renewed = certificate(renew=True, **QUICK)
         assert not renewed.get("failed"), renewed
-        assert certificate(state="tidied")["certificate"] == renewed["certificate"]
+        assert certificate(state="tidied", **QUICK)["certificate"] == renewed["certificate"]
         struck = faults.rules[rule].struck
         faults.rules.clear()
         one_pair(api, edge)
-        assert certificate()["changed"] is False
+        assert certificate(**QUICK)["changed"] is False
         if not struck:
             assert number > 5
             return
@@ -531,22 +498,23 @@ class Reaper:
         return mortal
 
 
+@pytest.mark.parametrize("every", [4, pytest.param(1, marks=pytest.mark.full)])
 @pytest.mark.parametrize("after", [False, True], ids=["before it is sent", "after it was carried out"])
 def test_a_rotation_that_was_killed_is_completed_by_the_next(
-    certificate: Run, api: CloudApi, edge: Served, monkeypatch: pytest.MonkeyPatch, after: bool
+    certificate: Run, api: CloudApi, edge: Served, monkeypatch: pytest.MonkeyPatch, after: bool, every: int
 ) -> None:
     reaper = Reaper(monkeypatch)
     reaper.after = after
     now = hcloud_client.Client.now
-    for lives in itertools.count(1):
+    for lives in itertools.count(1, every):
         edge.reset()
         for item in uploaded(api):
             api.request("DELETE", f"/certificates/{item['id']}")
         reaper.left = lives
         try:
-            certificate()
-            certificate(renew=True)
-            certificate(state="tidied")
+            certificate(**QUICK)
+            certificate(renew=True, **QUICK)
+            certificate(state="tidied", **QUICK)
             survived = True
         except Killed:
             survived = False
@@ -558,12 +526,12 @@ def test_a_rotation_that_was_killed_is_completed_by_the_next(
 
         with monkeypatch.context() as patch:
             patch.setattr(hcloud_client.Client, "now", later)
-            assert not certificate().get("failed")
-            assert not certificate(state="tidied").get("failed")
+            assert not certificate(**QUICK).get("failed")
+            assert not certificate(state="tidied", **QUICK).get("failed")
             for lock in api.get("/placement_groups")["placement_groups"]:
                 api.request("DELETE", f"/placement_groups/{lock['id']}")
         one_pair(api, edge)
-        assert certificate()["changed"] is False
+        assert certificate(**QUICK)["changed"] is False
         if survived:
             assert lives > 20
             return

@@ -103,6 +103,8 @@ class Plan:
 
 def parse(options: Mapping[str, Any], zone: str) -> Wanted:
     """Raises :class:`CloudflareError` for what cannot be meant."""
+    if pem.CRYPTOGRAPHY_MISSING:
+        raise CloudflareError("The Python package cryptography is missing: install it, 42 or newer, where this runs.")
     environment = options["environment_name"]
     if not re.fullmatch(r"[a-z0-9]([a-z0-9-]{0,53}[a-z0-9])?", environment):
         raise CloudflareError(

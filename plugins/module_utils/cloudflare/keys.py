@@ -6,15 +6,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 
-CRYPTOGRAPHY_MISSING = False
-try:
+with suppress(ImportError):  # which ``load_balancer.pem`` tells about
     from cryptography import x509
     from cryptography.hazmat.primitives import hashes, serialization
     from cryptography.hazmat.primitives.asymmetric import ec, rsa
-except ImportError:
-    CRYPTOGRAPHY_MISSING = True
 
 RSA_BITS = 2048
 
