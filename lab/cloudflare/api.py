@@ -12,13 +12,13 @@ from starlette.responses import PlainTextResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from lab.api.middleware import Disturb, Record
-from lab.cloudflare import certificates, records, zones
+from lab.cloudflare import certificates, records, rules, zones
 from lab.cloudflare.account import Cloudflare
 from lab.cloudflare.errors import TOO_MANY, CloudflareError, not_implemented
 from lab.cloudflare.http import PREFIX, Routes, error_response, route
 from lab.faults import Fault
 
-ROUTES: Routes = {**zones.ROUTES, **records.ROUTES, **certificates.ROUTES}
+ROUTES: Routes = {**zones.ROUTES, **records.ROUTES, **certificates.ROUTES, **rules.ROUTES}
 _SERVER_ERROR = 500
 _TOO_MANY_TEXT = "Please wait and consider throttling your request speed"
 

@@ -345,3 +345,24 @@ def test_a_broken_state_is_written_down_and_changes_nothing(
     assert ask(user).read() == b"from the origin"
     edge.file.path.write_bytes(content)
     assert ask(user).read() == b"from the origin"
+
+
+# Requests that two servers could understand differently
+
+
+@pytest.mark.parametrize(
+    "head",
+    [
+        "POST / HTTP/1.1\r\nContent-Length: 4\r\nTransfer-Encoding: chunked\r\n",
+        "POST / HTTP/1.1\r\nContent-Length: 4\r\nContent-Length: 5\r\n",
+        "POST / HTTP/1.1\r\nTransfer-Encoding: gzip, identity\r\n",
+        "GET / HTTP/1.1\r\nA: b\r\n c\r\n",
+        "GET / HTTP/1.1\r\nA : b\r\n",
+        f"CONNECT {ZONE}:443 HTTP/1.1\r\n",
+    ],
+)
+def test_requests_of_doubtful_form_never_reach_an_origin(edge: EdgeOnLoopback, behind: Origin, head: str) -> None:
+    with edge.connect() as connection:
+        connection.sendall(f"{head}Host: {ZONE}\r\n\r\n0\r\n\r\n".encode())
+        assert connection.recv(100).startswith(b"HTTP/1.1 400 ")
+    assert behind.heads == []

@@ -164,12 +164,15 @@ NEEDED = {
     "Zone Settings Read": ("GET", "/settings/ssl", None),
     "Zone Settings Write": ("PATCH", "/settings/ssl", {"value": "full"}),
     "SSL and Certificates Read": ("GET", "//certificates?zone_id={zone}", None),
+    "Zone Transform Rules Read": ("GET", "/rulesets/phases/http_request_late_transform/entrypoint", None),
+    "Zone Transform Rules Write": ("PUT", "/rulesets/phases/http_request_late_transform/entrypoint", {"rules": []}),
     "SSL and Certificates Write": ("POST", "//certificates", {"hostnames": [ZONE], "request_type": "origin-ecc"}),
 }
 REFUSALS = {
     "Zone": (403, 9109, "Unauthorized to access requested resource"),
     "DNS": (403, 10000, "Authentication error"),
     "Zone Settings": (403, 9109, "Unauthorized to access requested resource"),
+    "Zone Transform Rules": (403, 10000, "request is not authorized"),
     "SSL and Certificates": (403, 1016, "User is not authorized to perform this action"),
 }
 
@@ -184,6 +187,8 @@ def test_each_permission_is_needed_and_enough(api: CloudflareApi, permission: st
     without = [item for item in state.PERMISSIONS if not item.startswith(f"{area} ")]
     if permission.endswith("Write"):
         without.append(f"{area} Read")
+    if area == "Zone Transform Rules":
+        api.done("PUT", f"{api.zone_path}{NEEDED['Zone Transform Rules Write'][1]}", {"rules": []})
     lacking = api.manage("POST", "/tokens", {"permissions": without}, status=201)["token"]["value"]
     assert api.refused(method, path, body, token=lacking) == REFUSALS[area]
     enough = api.manage("POST", "/tokens", {"permissions": [permission]}, status=201)["token"]["value"]

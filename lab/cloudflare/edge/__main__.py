@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import signal
+from logging.handlers import RotatingFileHandler
 from pathlib import Path
 
 from lab import settings
@@ -12,10 +13,12 @@ from lab.cloudflare.authority import Authority
 from lab.cloudflare.edge.app import Edge
 from lab.cloudflare.edge.connections import Connections
 from lab.cloudflare.edge.known import Watch
+from lab.cloudflare.edge.process import LOG_FILE
 from lab.cloudflare.edge.server import UserTls, listen, serve
 from lab.cloudflare.state import STATE_FILE
 from lab.containers import certificates
 
+_MOST_LOG = 4 * 2**20  # bytes
 _ADDRESSES = (settings.EDGE_ADDRESS, settings.EDGE_IPV6)
 
 
@@ -36,6 +39,8 @@ async def _run() -> None:
         await connections.close()
 
 
-logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
+# Every request that fails is a line; somebody who asks again and again must not fill the disk.
+_lines = RotatingFileHandler(LOG_FILE, maxBytes=_MOST_LOG, backupCount=1)
+logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s", handlers=[_lines])
 logging.getLogger("httpcore").setLevel(logging.WARNING)
 asyncio.run(_run())

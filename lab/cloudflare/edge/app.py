@@ -17,6 +17,7 @@ from starlette.types import Message, Receive, Scope, Send
 from lab.cloudflare.edge.connections import Attempt, Connections, attempt
 from lab.cloudflare.edge.known import Known, Watch
 from lab.cloudflare.edge.pages import EdgeError, page
+from lab.cloudflare.rules import headers_for
 from lab.cloudflare.state import Zone
 
 log = logging.getLogger(__name__)
@@ -59,6 +60,16 @@ class _Visit:
 
     def all(self, name: bytes) -> list[bytes]:
         return [value for key, value in self.scope["headers"] if key == name]
+
+
+@dataclass(frozen=True)
+class _Route:
+    """How a request goes to the origin: ``check`` is what of its certificate, ``headers`` what rules add."""
+
+    scheme: str
+    check: str  # http, full or strict
+    address: str
+    headers: dict[str, str]
 
 
 class _Body:
@@ -115,6 +126,8 @@ class Edge:
     async def _answer(self, visit: _Visit, zone: Zone | None, known: Known, receive: Receive, reply: _Reply) -> None:
         if len(visit.all(b"host")) != 1:
             raise EdgeError(400, "A request needs exactly one Host header.")
+        if visit.scope["method"] == "CONNECT":
+            raise EdgeError(400, "The edge opens no tunnels.")
         if _is_address(visit.host):
             raise EdgeError(1003, "The edge was called by its address. Call it by a name.")
         records = [record for record in zone.named(visit.host) if record.proxied] if zone else []
@@ -134,13 +147,14 @@ class Edge:
             raise EdgeError(1016, f"{visit.host} leads to no address of an origin.")
         secure = visit.secure and mode in ("full", "strict")
         address = random.choice(addresses)  # noqa: S311 because nothing depends on it
-        await self._pass_on(visit, "https" if secure else "http", mode if secure else "http", address, receive, reply)
+        added = headers_for(zone, visit.host)
+        route = _Route("https" if secure else "http", mode if secure else "http", address, added)
+        await self._pass_on(visit, route, receive, reply)
 
-    async def _pass_on(
-        self, visit: _Visit, scheme: str, check: str, address: str, receive: Receive, reply: _Reply
-    ) -> None:
+    async def _pass_on(self, visit: _Visit, route: _Route, receive: Receive, reply: _Reply) -> None:
         body = _Body(visit, receive)
-        url = httpcore.URL(scheme=scheme, host=address, port=self._ports[scheme], target=visit.target)
+        port = self._ports[route.scheme]
+        url = httpcore.URL(scheme=route.scheme, host=route.address, port=port, target=visit.target)
         task = asyncio.current_task()
         assert task is not None  # noqa: S101  (because its type says it may be)
         gone = False
@@ -152,9 +166,9 @@ class Edge:
             task.cancel()
 
         watcher = asyncio.ensure_future(watch())
-        pool = await self._connections.enter(check, visit.host)
+        pool = await self._connections.enter(route.check, visit.host)
         try:
-            await self._converse(visit, url, pool.connections, body, reply)
+            await self._converse(visit, url, pool.connections, _to_origin(visit, route, body.present), body, reply)
         except asyncio.CancelledError:
             if not gone:
                 raise
@@ -165,7 +179,13 @@ class Edge:
             await self._connections.leave(pool)
 
     async def _converse(
-        self, visit: _Visit, url: httpcore.URL, connections: httpcore.AsyncConnectionPool, body: _Body, reply: _Reply
+        self,
+        visit: _Visit,
+        url: httpcore.URL,
+        connections: httpcore.AsyncConnectionPool,
+        headers: Headers,
+        body: _Body,
+        reply: _Reply,
     ) -> None:
         limits = self._connections.limits
         timeouts = {"connect": limits.connect, "read": limits.read, "write": limits.write}
@@ -176,7 +196,7 @@ class Edge:
             request = httpcore.Request(
                 visit.scope["method"],
                 url,
-                headers=_to_origin(visit, body.present),
+                headers=headers,
                 content=body.pieces() if body.present else None,
                 extensions={"timeout": timeouts, "sni_hostname": visit.host},
             )
@@ -227,11 +247,12 @@ def _end_to_end(headers: Headers) -> Headers:
     return [(name, value) for name, value in headers if name.lower() not in _HOP_BY_HOP | named]
 
 
-def _to_origin(visit: _Visit, has_body: bool) -> Headers:
+def _to_origin(visit: _Visit, route: _Route, has_body: bool) -> Headers:
+    replaced = {name.lower().encode() for name in route.headers}
     kept = [
         (name, value)
         for name, value in _end_to_end(visit.scope["headers"])
-        if name not in _OURS and name not in (b"expect", b"content-length")
+        if name not in _OURS and name not in (b"expect", b"content-length") and name not in replaced
     ]
     if has_body:
         length = visit.all(b"content-length")
@@ -248,6 +269,7 @@ def _to_origin(visit: _Visit, has_body: bool) -> Headers:
         "CF-Ray": visit.ray,
         "CF-Visitor": json.dumps({"scheme": scheme}, separators=(",", ":")),
         "CDN-Loop": "cloudflare; loops=1",
+        **route.headers,
     }
     return kept + [(name.encode(), value.encode("latin-1")) for name, value in added.items()]
 
