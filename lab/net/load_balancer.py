@@ -81,11 +81,11 @@ def ensure(load_balancer: LoadBalancer, namespace: str) -> None:
         raise CommandError(haproxy.alerts(str(error))) from error
     if pid(number) is None:
         _start(load_balancer, namespace, unchecked)
-        _await(number, wanted.digest, failures=0)
+        _await(number, wanted.digest, failures=0, said=0)
     else:
-        failures = haproxy.failures(_ask(number, "show proc"))
+        failures, said = haproxy.failures(_ask(number, "show proc")), (home / _LOG).stat().st_size
         _reload(load_balancer, unchecked)
-        _await(number, wanted.digest, failures)
+        _await(number, wanted.digest, failures, said)
     _tidy(home)
 
 
@@ -151,13 +151,16 @@ def _cut(load_balancer: LoadBalancer) -> None:
         _ask(number, f"@!{worker.pid} {haproxy.cut(load_balancer)}")
 
 
-def _await(number: int, digest: str, failures: int) -> None:
-    """Wait until the worker of this configuration answers. ``failures``: how often the master had failed before."""
+def _await(number: int, digest: str, failures: int, said: int) -> None:
+    """Wait until the worker of this configuration answers.
+
+    ``failures`` is how often the master had failed before, ``said`` how many bytes it had written.
+    """
     deadline = time.monotonic() + _READY_SECONDS
     while _description(number) != digest:
         if pid(number) is None or _failures(number) > failures or time.monotonic() > deadline:
-            said = (folder(number) / _LOG).read_text()
-            raise CommandError(f"load balancer {number} did not take its configuration. {haproxy.alerts(said)}")
+            since = (folder(number) / _LOG).read_bytes()[said:].decode(errors="replace")
+            raise CommandError(f"load balancer {number} did not take its configuration. {haproxy.alerts(since)}")
         time.sleep(_PAUSE_SECONDS)
 
 

@@ -312,6 +312,16 @@ def test_a_change_that_fails_leaves_what_runs_and_can_be_repeated(running: World
     assert ask_once(port=8080).status == 200
 
 
+def test_services_come_and_go(running: World) -> None:
+    running.make(services=())
+    with pytest.raises(ConnectionRefusedError):
+        connect()
+    assert load_balancers.status(LOAD_BALANCER).health == {}
+    running.make(services=(SERVICE,))
+    running.healthy()
+    assert ask_once().status == 200
+
+
 def test_making_it_again_changes_nothing(running: World) -> None:
     before = namespaces.processes(load_balancers.name(LOAD_BALANCER))
     connection = connect()
