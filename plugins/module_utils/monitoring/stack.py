@@ -298,7 +298,12 @@ def _started(declared: Declared, part: str) -> tuple[list[str], dict[str, str]]:
             "--cluster.listen-address=",
         ], {}
     if part == BLACKBOX:
-        return ["--config.file=/etc/blackbox_exporter/config.yml", f"--web.listen-address={listens}"], {}
+        return [
+            "--config.file=/etc/blackbox_exporter/config.yml",
+            f"--web.listen-address={listens}",
+            # It has a line for every step of every probe otherwise.
+            "--log.prober=error",
+        ], {}
     if part == LOKI:
         return ["-config.file=/etc/loki/loki.yml"], {}
     return [], _grafana(declared)
