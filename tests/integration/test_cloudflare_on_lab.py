@@ -13,11 +13,13 @@ from ansible_collections.bulwark.hetzner.plugins.module_utils.cloudflare import 
 from ansible_collections.bulwark.hetzner.plugins.modules import (
     cloudflare_dns_records,
     cloudflare_origin_certificate,
+    cloudflare_request_header,
     cloudflare_zone_settings,
 )
 from cryptography import x509
 
 from lab.cloudflare import state
+from lab.cloudflare.rules import headers_for
 from lab.faults import Fault
 from tests.lab.cloud_api import TOKEN as HCLOUD_TOKEN
 from tests.lab.cloud_api import CloudApi
@@ -216,6 +218,29 @@ def test_a_zone_that_is_not_ours_is_told_about_and_left_alone(run: Run, edge: Se
     settings(run, **{**STRICT, "min_tls_version": "1.3", "hsts": {"enabled": True, "max_age": 600, "preload": True}})
     assert settings(run, owned=False, **STRICT)["changed"] is False, "stricter is good enough"
     assert settings(run, **STRICT)["changed"] is True, "in one's own zone it is made what is asked for"
+
+
+def test_a_secret_header_check_set_again_change_delete(run: Run, edge: Served) -> None:
+    common = {"environment_name": "lab", "hostnames": ["@"], "value": "a-secret-of-the-tests"}
+
+    def header(check: bool = False, **more: Any) -> dict[str, Any]:
+        result = run(cloudflare_request_header, check, **{**common, **more})
+        assert "of-the-tests" not in str(result)
+        return result
+
+    assert header(check=True)["changed"]
+    assert changing(edge.asked()) == []
+    assert header(name="X-Other")["plan"][0]["action"] == "create"
+    assert header()["changed"]
+    assert headers_for(edge.zone, ZONE) == {"X-Other": common["value"], "X-Edge-Secret": common["value"]}
+    assert headers_for(edge.zone, f"www.{ZONE}") == {}
+    edge.asked()
+    assert header()["changed"] is False
+    assert [line.partition(" ")[0] for line in edge.asked()] == ["GET", "GET"]
+    assert header(value="another-one-of-the-tests")["plan"][0]["why"] == "the value differs"
+    assert header(state="absent")["changed"]
+    assert headers_for(edge.zone, ZONE) == {"X-Other": common["value"]}
+    assert header(state="absent")["changed"] is False
 
 
 def use(api: CloudApi, certificate_id: int) -> int:

@@ -11,12 +11,18 @@ from ansible_collections.bulwark.hetzner.plugins.doc_fragments import cloudflare
 from ansible_collections.bulwark.hetzner.plugins.modules import (
     cloudflare_dns_records,
     cloudflare_origin_certificate,
+    cloudflare_request_header,
     cloudflare_zone_settings,
 )
 
 from tests.checkout import ROOT
 
-MODULES = [cloudflare_dns_records, cloudflare_origin_certificate, cloudflare_zone_settings]
+MODULES = [
+    cloudflare_dns_records,
+    cloudflare_origin_certificate,
+    cloudflare_request_header,
+    cloudflare_zone_settings,
+]
 
 
 def _surface(options: dict[str, Any], suboptions: str) -> dict[str, Any]:
@@ -43,8 +49,8 @@ def test_documentation_and_specification_agree(module: ModuleType) -> None:
 @pytest.mark.parametrize("module", MODULES)
 def test_tokens_are_secrets_and_come_from_the_environment(module: ModuleType) -> None:
     secrets = {name: option for name, option in module.SPEC.items() if option.get("no_log")}
-    assert set(secrets) <= {"api_token", "hcloud_api_token"}
-    assert all(option["fallback"] for option in secrets.values())
+    assert set(secrets) <= {"api_token", "hcloud_api_token", "value"}
+    assert all(option["fallback"] for name, option in secrets.items() if name != "value")
 
 
 def test_they_are_a_group() -> None:
