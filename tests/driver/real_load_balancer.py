@@ -17,7 +17,7 @@ from lab.command import CommandError
 from lab.containers import certificates
 from lab.drivers.base import Certificate, Health, HealthCheck
 from lab.drivers.docker import load_balancers
-from lab.net import haproxy, internet, load_balancer, namespaces, router
+from lab.net import haproxy, load_balancer, namespaces, router
 from tests.driver import load_balancing
 from tests.driver.load_balancing import (
     CHECK,
@@ -453,7 +453,7 @@ def test_targets_are_told_the_clients_address(world: World, protocol: str) -> No
     assert ask_once().status == 200
     (request,) = [request for target in world.targets for request in target.asked]
     words = request.proxy.split()
-    assert words[:3] == ["PROXY", "TCP4", internet.settings.USER_ADDRESS]
+    assert words[:3] == ["PROXY", "TCP4", settings.USER_ADDRESS]
     assert words[3] == load_balancing.PUBLIC
     assert all(check.proxy.startswith("PROXY") for target in world.targets for check in target.checked)
 
