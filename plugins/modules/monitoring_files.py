@@ -38,6 +38,11 @@ options:
     type: list
     elements: dict
     required: true
+  images:
+    description: Images that must be there, or be had, before anything is changed.
+    type: list
+    elements: str
+    default: []
   checks:
     description: Programs that have to accept the files, each with C(part), C(image), C(words) and C(refuses).
     type: list
@@ -77,6 +82,7 @@ from ansible_collections.bulwark.hetzner.plugins.module_utils.monitoring.placing
     Place,
     check,
     entries,
+    fetch,
     plan,
     staged,
     touched,
@@ -91,6 +97,7 @@ SPEC = {
     "files": {"type": "list", "elements": "dict", "required": True},
     "secrets": {"type": "dict", "default": {}, "no_log": True},
     "folders": {"type": "list", "elements": "dict", "required": True},
+    "images": {"type": "list", "elements": "str", "default": []},
     "checks": {"type": "list", "elements": "dict", "default": []},
     "trials": {"type": "list", "elements": "dict", "default": []},
 }
@@ -118,6 +125,10 @@ def main() -> None:
         changes = plan(place, declared)
         if changes and not module.check_mode:
             parts = touched(place, changes)
+            if COMPOSE in parts:
+                # Other versions may think otherwise of the same files.
+                fetch(run, options["images"])
+                parts |= {entry["part"] for entry in options["checks"]}
             with staged(place, declared) as folder:
                 check(run, place, folder, options["checks"], parts)
                 if parts & {EXPORTER, COMPOSE}:

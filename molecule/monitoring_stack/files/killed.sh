@@ -11,7 +11,7 @@ timeout 30 sh -c 'until curl -fsS http://10.0.0.8:9090/api/v1/rules | grep -q Ap
 mv prometheus/rules/own.yml.declared prometheus/rules/own.yml
 printf 'groups: []\n' >prometheus/rules/left-behind.yml
 
-sed 's/mem_limit: 64m/mem_limit: 65m/' compose.yml >/root/older.yml
+sed 's/GOMEMLIMIT: 57MiB/GOMEMLIMIT: 50MiB/' compose.yml >/root/older.yml
 docker compose --file /root/older.yml up --detach bulwark-blackbox-exporter
 docker stop --time 1 bulwark-alertmanager
 docker run --detach --name bulwark-no-more --label com.docker.compose.project=bulwark-monitoring \

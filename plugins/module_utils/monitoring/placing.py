@@ -9,6 +9,7 @@ Runs on the host: standard library only.
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import socket
 import time
@@ -116,6 +117,16 @@ def _no_checks(words: Sequence[str]) -> tuple[int, str]:
     raise AssertionError(words)
 
 
+def fetch(run: Runner, images: Sequence[str]) -> None:
+    """Have all images before anything is changed. Raises RefusedError for the first that cannot be had."""
+    for image in images:
+        if run(["docker", "image", "inspect", image])[0] == 0:
+            continue
+        code, out, error = run(["docker", "pull", "--quiet", image])
+        if code != 0:
+            raise RefusedError(f"{image} cannot be had, so nothing was changed: {last_words(error or out)}")
+
+
 def check(run: Runner, place: Place, folder: str, checks: Sequence[Mapping[str, Any]], parts: set[str]) -> None:
     """Have the programs read the staged files of the given parts.
 
@@ -133,7 +144,7 @@ def check(run: Runner, place: Place, folder: str, checks: Sequence[Mapping[str, 
         said = last_words(f"{out}\n{error}")
         # Docker's own codes: it could not start the program.
         if code in {125, 126, 127}:
-            raise RefusedError(f"{entry['image']} cannot be had or does not run, so nothing was changed: {said}")
+            raise RefusedError(f"{entry['image']} does not run, so nothing was changed: {said}")
         raise RefusedError(
             f"The new files of {part} are not put in place, because {entry['refuses']}; what runs goes on as it "
             f"was: {said}"
@@ -184,7 +195,7 @@ class Login:
         code, out, error = self.run([*words, trial["image"], f"--web.listen-address={listens}"])
         try:
             if code != 0:
-                raise RefusedError(f"{trial['image']} cannot be had or does not run: {last_words(error or out)}")
+                raise RefusedError(f"{trial['image']} does not run, so nothing was changed: {last_words(error or out)}")
             return self._until_up(f"http://{listens}/metrics")
         finally:
             self.run(["docker", "rm", "--force", TRIAL])
@@ -205,16 +216,15 @@ class Login:
         return why
 
 
+#: A field of logfmt, in quotation marks where there are blanks in it; the connection's own description is left out.
+_FIELD = re.compile(r'\b(?:err|error)=(?:"((?:[^"\\]|\\.)*)"|(\S+))')
+_OPENING = re.compile(r"^Error opening connection to database \(.*?\): ")
+
+
 def reason(logs: str) -> str:
     """What an exporter of PostgreSQL says about a login that did not work."""
-    for line in reversed(logs.splitlines()):
-        for field in ("err=", "error="):
-            _, found, said = line.partition(field)
-            if found:
-                # logfmt: quoted where there are blanks in it.
-                return (
-                    said[1:].partition('" ')[0].rstrip('"').replace('\\"', '"')
-                    if said.startswith('"')
-                    else said.split()[0]
-                )
-    return "it does not say why"
+    found = _FIELD.findall(logs)
+    if not found:
+        return "it does not say why"
+    quoted, plain = found[-1]
+    return _OPENING.sub("", quoted.replace('\\"', '"') or plain)

@@ -104,6 +104,7 @@ class Stack(TypedDict):
     #: Contents of files by their paths below FOLDER. Each is its container's alone.
     secrets: dict[str, str]
     folders: list[dict[str, Any]]
+    images: list[str]
     checks: list[Check]
     services: list[Service]
     trials: list[dict[str, Any]]
@@ -134,6 +135,7 @@ def stack(declared: Declared) -> Stack:
         "files": [{"path": "compose.yml", "content": compose, "mode": "0600"}, *files],
         "secrets": secrets,
         "folders": _folders(declared, list(contents)),
+        "images": [image(declared, part) for part in declared.parts],
         "checks": _checks(declared),
         "services": [
             {
