@@ -153,6 +153,11 @@ def parse(data: object) -> Topology:
         edge=parse_edge(top) if "edge" in top else None,
     )
     _check_ranges(topology)
+    if topology.edge and "_" in topology.environment:
+        raise TopologyError(
+            f"topology.environment: {topology.environment!r} has an underscore; with an edge it becomes part of a "
+            "host name in the certificate: use hyphens."
+        )
     return topology
 
 

@@ -103,6 +103,7 @@ def test_what_a_person_decides_of_the_load_balancer() -> None:
         ),
         ({"load_balancer": {"health_check": {"path": "up"}}}, "health_check.path: 'up' is no path such as /up."),
         ({"load_balancer": {"health_check": {"host": "a b"}}}, "health_check.host: 'a b' is no name such as"),
+        ({**with_edge(), "environment": "pro_d"}, "'pro_d' has an underscore"),
         ({"load_balancer": {"port": 1}}, "topology.load_balancer has an unknown key 'port'"),
     ],
 )
