@@ -17,8 +17,8 @@ from typing import Any
 from .placing import Runner, last_words, reason
 from .web import Web
 
-#: Up, one reload for each program that can, and a few that somebody else makes necessary in between.
-MOST_STEPS = 12
+#: Up, one reload for each program that can, and those that somebody else makes necessary, such as an old container.
+MOST_STEPS = 20
 #: How often in a row a program has to say that it refuses its files, a fifth of a second apart.
 REFUSED_LOOKS = 20
 _INSPECT = '{{.Name}} {{.State.Running}} {{index .Config.Labels "com.docker.compose.service"}} ' + (
@@ -69,7 +69,7 @@ class Seen:
 
 @dataclass(frozen=True)
 class Step:
-    """One thing to do: ``up`` for all containers, or ``reload`` or ``wait`` for the one that is named."""
+    """One thing to do: ``up`` for all containers, or ``remove``, ``reload`` or ``wait`` for the one that is named."""
 
     kind: str
     name: str
@@ -78,6 +78,8 @@ class Step:
 
 def decide(services: Sequence[Service], seen: Seen) -> Step | None:
     """The next step, None when what runs is what the files say. Pure."""
+    for name in seen.strange:
+        return Step("remove", name, "it is no longer declared")
     why = []
     for service in services:
         found = seen.containers.get(service.name)
@@ -87,7 +89,6 @@ def decide(services: Sequence[Service], seen: Seen) -> Step | None:
             why.append(f"{service.name} is not as compose.yml describes it")
         elif not found.running:
             why.append(f"{service.name} does not run")
-    why += [f"{name} is no longer declared" for name in seen.strange]
     if why:
         return Step("up", "", "; ".join(why))
     for service in services:
@@ -130,7 +131,8 @@ class Stack:
             if step.kind != "wait":
                 steps.append(step)
             self._take(step)
-        raise ServiceError(f"The monitoring does not settle: after {MOST_STEPS} steps something still differs.")
+        why = steps[-1].why if steps else "a program does not answer"
+        raise ServiceError(f"The monitoring does not settle: after {MOST_STEPS} steps, {why} still.")
 
     def look(self) -> Seen:
         """What is there."""
@@ -163,9 +165,12 @@ class Stack:
 
     def _take(self, step: Step) -> None:
         if step.kind == "up":
-            code, out, error = self._compose("up", "--detach", "--remove-orphans", "--quiet-pull")
+            code, out, error = self._compose("up", "--detach", "--quiet-pull")
             if code != 0:
                 raise ServiceError(f"The monitoring's containers do not start: {last_words(error or out)}")
+            return
+        if step.kind == "remove":
+            self.run(["docker", "rm", "--force", "--volumes", step.name])
             return
         service = next(service for service in self.services if service.name == step.name)
         if step.kind == "wait":
