@@ -7,6 +7,7 @@ import json
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -153,10 +154,21 @@ def test_slowness_has_bounds(seconds: str) -> None:
 
 def test_only_the_edge_is_answered_where_there_is_a_secret() -> None:
     with running(secret="a long one") as served:
-        for headers in ({}, {"X-Origin-Secret": "another"}, {"X-Origin-Secret": "é"}):
+        for headers in ({}, {"X-Edge-Secret": "another"}, {"X-Edge-Secret": "é"}):
             assert ask(connect(served), "/slow?seconds=0", headers)[0] == 403
-        assert ask(connect(served), "/slow?seconds=0", {"X-Origin-Secret": "a long one"})[0] == 200
+        assert ask(connect(served), "/slow?seconds=0", {"X-Edge-Secret": "a long one"})[0] == 200
         assert ask(connect(served), "/up")[0] == 200
+
+
+def test_a_secret_comes_from_the_environment_or_a_file(tmp_path: Path) -> None:
+    file = tmp_path / "secret"
+    file.write_text("a long one\n")
+    assert server.edge_secret({}) == ""
+    assert server.edge_secret({"EDGE_SECRET": "short"}) == "short"
+    assert server.edge_secret({"EDGE_SECRET": "short", "EDGE_SECRET_FILE": str(file)}) == "a long one"
+    file.write_text("\n")
+    with pytest.raises(ValueError, match="is empty"):  # not open to everybody
+        server.edge_secret({"EDGE_SECRET_FILE": str(file)})
 
 
 class Held:

@@ -22,7 +22,7 @@ def api(cloudflare: CloudflareApi) -> CloudflareApi:
 
 
 def rule(expression: str = "true", **more: Any) -> dict[str, Any]:
-    headers = {"X-Origin-Secret": {"operation": "set", "value": "s3cret"}}
+    headers = {"X-Edge-Secret": {"operation": "set", "value": "s3cret"}}
     return {"expression": expression, "action": "rewrite", "action_parameters": {"headers": headers}, **more}
 
 
@@ -88,17 +88,17 @@ def test_the_edge_sets_the_headers_whatever_the_user_says(tmp_path: Path) -> Non
     with edge_on_loopback(tmp_path) as edge, origin(edge.origin_http) as behind:
         for name in (ZONE, WWW):
             edge.record(name)
-        one = HeaderRule("1", (ZONE,), {"X-Origin-Secret": "s3cret"}, "")
+        one = HeaderRule("1", (ZONE,), {"X-Edge-Secret": "s3cret"}, "")
         switched_off = HeaderRule("2", (), {"X-Other": "never"}, "", enabled=False)
         edge.zone.header_rules = Ruleset("3", 1, "now", [one, switched_off])
         edge.change()
 
         def ask(name: str) -> list[list[str]]:
             with edge.connect(name, secure=False) as connection:
-                given = f"GET / HTTP/1.1\r\nHost: {name}\r\nx-origin-secret: guessed\r\n\r\n"
+                given = f"GET / HTTP/1.1\r\nHost: {name}\r\nx-edge-secret: guessed\r\n\r\n"
                 connection.sendall(given.encode())
                 assert connection.recv(100).startswith(b"HTTP/1.1 200 ")
-            return [behind.header("X-Origin-Secret"), behind.header("X-Other")]
+            return [behind.header("X-Edge-Secret"), behind.header("X-Other")]
 
         assert ask(ZONE) == [["s3cret"], []]
         assert ask(WWW) == [["guessed"], []], "the rule is not for this name"

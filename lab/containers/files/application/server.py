@@ -1,7 +1,7 @@
 """The lab's small application: it writes a row through the primary, reads it from the replica, and says who did what.
 
 Settings come from the environment: DATABASE_URL and DATABASE_READ_URL (libpq's), SERVER_NAME, VERSION, PORT (3000),
-ORIGIN_SECRET or ORIGIN_SECRET_FILE (none), DRAIN_SECONDS (2), during which /up already fails after SIGTERM.
+EDGE_SECRET or EDGE_SECRET_FILE (none), DRAIN_SECONDS (2), during which /up already fails after SIGTERM.
 """
 
 from __future__ import annotations
@@ -223,6 +223,17 @@ def database(environment: Mapping[str, str]) -> Visits | None:
     return Visits(Pool(connector(write), lost), Pool(connector(read), lost), Errors(lost, (codes.UndefinedTable,)))
 
 
+def edge_secret(environment: Mapping[str, str]) -> str:
+    """What requests are to carry, empty if nothing. Raises OSError, and ValueError for a file that holds none."""
+    path = environment.get("EDGE_SECRET_FILE")
+    if not path:
+        return environment.get("EDGE_SECRET", "")
+    secret = Path(path).read_text().strip()
+    if not secret:
+        raise ValueError(f"{path} is empty")
+    return secret
+
+
 class Server(ThreadingHTTPServer):
     """Serves until told to stop, and then ends what it has begun."""
 
@@ -230,9 +241,9 @@ class Server(ThreadingHTTPServer):
     request_queue_size = 128
 
     def __init__(
-        self, address: tuple[str, int], name: str, version: str, visits: Visits | None, origin_secret: str = ""
+        self, address: tuple[str, int], name: str, version: str, visits: Visits | None, edge_secret: str = ""
     ) -> None:
-        self.name, self.version, self.visits, self.origin_secret = name, version, visits, origin_secret
+        self.name, self.version, self.visits, self.edge_secret = name, version, visits, edge_secret
         self.draining = False
         self._connections: set[Accepted] = set()
         self._changed = threading.Condition()
@@ -302,8 +313,8 @@ class Handler(BaseHTTPRequestHandler):
         if path == "/up":
             # Not the database: a server is no worse than another when that is away.
             return (HTTPStatus.SERVICE_UNAVAILABLE, "draining") if self.server.draining else (HTTPStatus.OK, "up")
-        secret = self.server.origin_secret
-        if secret and not hmac.compare_digest(self.headers.get("X-Origin-Secret", "").encode(), secret.encode()):
+        secret = self.server.edge_secret
+        if secret and not hmac.compare_digest(self.headers.get("X-Edge-Secret", "").encode(), secret.encode()):
             return HTTPStatus.FORBIDDEN, "this server answers to the edge only"
         if path == "/":
             return self._visit()
@@ -346,9 +357,10 @@ def main() -> None:
         port, drain_seconds = int(environment.get("PORT", "3000")), float(environment.get("DRAIN_SECONDS", "2"))
     except ValueError as error:
         sys.exit(f"PORT and DRAIN_SECONDS are numbers: {error}")
-    secret = environment.get("ORIGIN_SECRET", "")
-    if "ORIGIN_SECRET_FILE" in environment:
-        secret = Path(environment["ORIGIN_SECRET_FILE"]).read_text().strip()
+    try:
+        secret = edge_secret(environment)
+    except (OSError, ValueError) as error:
+        sys.exit(f"EDGE_SECRET_FILE cannot be used: {error}")
     stopped = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stopped.set())
