@@ -59,6 +59,13 @@ options:
         so.
     type: bool
     default: true
+  edge_only:
+    description:
+      - Whether the application must refuse who asks the load balancer's own address, past the edge. It can do so by a
+        secret header, see M(bulwark.hetzner.cloudflare_request_header).
+      - When V(false), RV(summary) tells what such a visitor gets.
+    type: bool
+    default: false
   timeout:
     description: Seconds to wait for an answer.
     type: int
@@ -121,6 +128,7 @@ def main() -> None:
             "hsts_max_age": {"type": "int", "default": 0},
             "certificate_days": {"type": "int", "default": 14},
             "application_needed": {"type": "bool", "default": True},
+            "edge_only": {"type": "bool", "default": False},
             "timeout": {"type": "int", "default": 10},
         },
         supports_check_mode=True,
@@ -146,6 +154,7 @@ def main() -> None:
         certificate_days=params["certificate_days"],
         timeout=params["timeout"],
         application_needed=params["application_needed"],
+        edge_only=params["edge_only"],
     )
     seen = examine(subject, targets_of(found[0], servers))
     module.exit_json(changed=False, checks=seen.checks, summary=seen.summary)

@@ -42,6 +42,15 @@ def test_http_leads_to_https_which_browsers_are_told_to_remember() -> None:
     assert "strict-transport-security: max-age=15552000" in get(f"https://{NAME}/up", "-I").lower()
 
 
+def test_whoever_comes_past_the_edge_is_refused() -> None:
+    address = users.balancer()["public_net"]["ipv4"]["ip"]
+    straight = ("-k", "--resolve", f"{NAME}:443:{address}", "-o", "/dev/null", "-w", "%{http_code}")
+    assert get(f"https://{NAME}/", *straight) == "403"
+    assert get(f"https://{NAME}/", "-H", "X-Edge-Secret: guessed", *straight) == "403"
+    # What a user claims is replaced by what the edge says.
+    assert get(f"https://{NAME}/", "-H", "X-Edge-Secret: guessed", "-o", "/dev/null", "-w", "%{http_code}") == "200"
+
+
 def test_the_second_run_asks_little_and_changes_nothing() -> None:
     """At most as many reads as there are kinds of objects and one more, for each module, and nothing but reads."""
     hetzner = max(entry["number"] for entry in lab("/requests")["requests"])
@@ -51,8 +60,9 @@ def test_the_second_run_asks_little_and_changes_nothing() -> None:
     asked += lab(f"/cloudflare/requests?after={cloudflare}")["requests"]
     assert {entry["method"] for entry in asked} == {"GET"}
     # Kinds of objects. The certificate's module, which runs twice: zones, certificates there and here. The load
-    # balancer's: load balancers, certificates, networks. Settings: zones and four settings. Records: zones, records.
-    assert len(asked) <= 2 * (3 + 1) + (3 + 1) + (5 + 1) + (2 + 1), [entry["path"] for entry in asked]
+    # balancer's: load balancers, certificates, networks. Settings: zones and four settings. Headers and records: zones
+    # and rules or records.
+    assert len(asked) <= 2 * (3 + 1) + (3 + 1) + (5 + 1) + 2 * (2 + 1), [entry["path"] for entry in asked]
 
 
 @pytest.mark.usefixtures("_both_answer")

@@ -23,7 +23,7 @@ from ansible_collections.bulwark.hetzner.plugins.module_utils.verification.check
 from cryptography import x509
 
 HTTPS, REDIRECT, HSTS = "HTTPS", "HTTP redirected", "HSTS"
-TARGETS, SPREAD, CERTIFICATE = "targets", "load spread", "origin certificate"
+TARGETS, SPREAD, CERTIFICATE, PAST = "targets", "load spread", "origin certificate", "past the edge"
 
 #: By which a server says who it is, as proxies and applications commonly do.
 SERVER_HEADER = "x-served-by"
@@ -88,22 +88,39 @@ def ask(scheme: str, host: str, path: str, timeout: float) -> Answer:
 
 
 def shown_certificate(address: str, host: str, timeout: float) -> x509.Certificate | str:
-    """The certificate that is shown at an address to who asks for ``host``; a reason where none is.
-
-    It is not verified: origin certificates are signed by an authority that only Cloudflare trusts.
-    """
-    context = ssl.create_default_context()
-    context.check_hostname = False
-    context.verify_mode = ssl.CERT_NONE
+    """The certificate that is shown at an address to who asks for ``host``; a reason where none is."""
     try:
-        with (
-            socket.create_connection((address, 443), timeout=timeout) as plain,
-            context.wrap_socket(plain, server_hostname=host) as wrapped,
-        ):
+        with _straight(address, host, timeout) as wrapped:
             shown = wrapped.getpeercert(binary_form=True)
     except OSError as error:
         return " ".join(str(error).split())[:REASON_LIMIT]
     return x509.load_der_x509_certificate(shown) if shown else "no certificate is shown"
+
+
+def ask_past_the_edge(address: str, host: str, timeout: float) -> Answer:
+    """What the load balancer's own address answers to who asks it for the host's first page."""
+    connection = http.client.HTTPConnection(host, timeout=timeout)
+    try:
+        connection.sock = _straight(address, host, timeout)
+        connection.request("GET", "/", headers={"User-Agent": "bulwark-verify", "Connection": "close"})
+        return Answer(connection.getresponse().status, {}, address)
+    except (OSError, http.client.HTTPException) as error:
+        return Answer(reason=" ".join(f"{error or type(error).__name__}".split())[:REASON_LIMIT])
+    finally:
+        connection.close()
+
+
+def _straight(address: str, host: str, timeout: float) -> ssl.SSLSocket:
+    """TLS with an address. Its certificate is not verified: only Cloudflare trusts who signs an origin's."""
+    context = ssl.create_default_context()
+    context.check_hostname = False
+    context.verify_mode = ssl.CERT_NONE
+    plain = socket.create_connection((address, 443), timeout=timeout)
+    try:
+        return context.wrap_socket(plain, server_hostname=host)
+    except BaseException:
+        plain.close()
+        raise
 
 
 def judge_https(host: str, path: str, answer: Answer) -> Check:
@@ -169,6 +186,13 @@ def judge_certificate(
     return _check(name, CERTIFICATE, not missing and not soon, detail)
 
 
+def judge_past_the_edge(name: str, answer: Answer) -> Check:
+    """Who comes to the load balancer's own address is refused by the application."""
+    ok = answer.status is not None and 400 <= answer.status < 500
+    detail = f"https://{answer.address}/ without the edge: {answer.told()}"
+    return _check(name, PAST, ok, detail if ok else f"{detail}; the application should refuse it")
+
+
 def path_sentence(host: str, path: str, answer: Answer, balancer: str, address: str) -> str:
     """The way that one request took, as far as those on it said who they are."""
     edge = answer.headers.get("server", "")
@@ -207,6 +231,7 @@ class Subject:
     certificate_days: int
     timeout: float
     application_needed: bool
+    edge_only: bool  # whether the application refuses what did not come through the edge
 
 
 def examine(subject: Subject, targets: Sequence[Target]) -> Seen:
@@ -230,6 +255,14 @@ def examine(subject: Subject, targets: Sequence[Target]) -> Seen:
         subject.balancer, targets, [ask("https", host, subject.path, subject.timeout) for _ in range(requests)]
     )
     summary = [path_sentence(host, subject.path, answers[host], subject.balancer, subject.address)]
+    past = ask_past_the_edge(subject.address, host, subject.timeout)
+    if subject.edge_only:
+        checks.append(judge_past_the_edge(subject.balancer, past))
+    elif past.status is not None:
+        summary.append(
+            f"Whoever knows the load balancer's own address, {subject.address}, gets an answer past the edge "
+            f"({past.status}); docs/cloudflare.md says what can be done about it."
+        )
     if spread is None:
         summary.append(f"How the load is spread cannot be told: answers lack the header {SERVER_HEADER}.")
     else:

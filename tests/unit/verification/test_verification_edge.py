@@ -122,6 +122,14 @@ def test_a_certificate_that_is_not_shown_fails_with_the_reason() -> None:
     assert (check["ok"], check["detail"]) == (False, "not seen: Connection refused")
 
 
+@pytest.mark.parametrize(
+    ("answer", "ok"),
+    [(Answer(403), True), (Answer(404), True), (Answer(200), False), (Answer(503), False), (Answer(reason="x"), False)],
+)
+def test_who_comes_past_the_edge_must_be_refused(answer: Answer, ok: bool) -> None:
+    assert edge.judge_past_the_edge("rails-lb", answer)["ok"] is ok
+
+
 def test_targets_by_selector_by_server_and_by_address() -> None:
     def health(*states: str) -> list[dict[str, object]]:
         return [{"listen_port": 443 + number, "status": state} for number, state in enumerate(states)]
@@ -199,7 +207,8 @@ def examined(monkeypatch: pytest.MonkeyPatch, needed: bool, answers: list[Answer
     monkeypatch.setattr(edge, "shown_certificate", lambda *_: shown)
     redirect = Answer(301, {"location": "https://example.com/"})
     monkeypatch.setattr(edge, "ask", lambda scheme, *_: next(left) if scheme == "https" else redirect)
-    subject = edge.Subject(["example.com"], "/up", 0, "rails-lb", "198.51.100.9", 14, 5, needed)
+    monkeypatch.setattr(edge, "ask_past_the_edge", lambda *_: Answer(403, {}, "198.51.100.9"))
+    subject = edge.Subject(["example.com"], "/up", 0, "rails-lb", "198.51.100.9", 14, 5, needed, edge_only=needed)
     return edge.examine(subject, targets)
 
 
@@ -211,6 +220,7 @@ def test_the_path_of_a_request_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
         edge.CERTIFICATE,
         edge.HTTPS,
         edge.TARGETS,
+        edge.PAST,
         edge.SPREAD,
     ]
     assert seen.summary == [
