@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any, cast, get_args
 
@@ -29,6 +29,7 @@ _MOST_COMMENT = 100
 _MOST_TEXT = 2048
 _MOST_PRIORITY = 65535
 _MOST_NAME = 253
+_MOST_IN_BATCH = 200  # of a free zone
 _LABEL = re.compile(r"[a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9_])?")
 
 _FIRST_PER_PAGE, _MOST_PER_PAGE = 100, 5000
@@ -265,47 +266,105 @@ def _fits(record: Record, filter_name: str, value: str) -> bool:
     return actual == value
 
 
-def _find(call: Call) -> Record:
-    record = call.zone.records.get(call.id)
+def _find(zone: Zone, record_id: object) -> Record:
+    record = zone.records.get(record_id) if isinstance(record_id, str) else None
     if record is None:
         raise CloudflareError(81044, "Record does not exist.", NOT_FOUND)
     return record
 
 
-def _put(call: Call, record: Record) -> Answer:
-    check_beside(call.zone, record)
-    call.zone.records[record.id] = record
-    return Answer(wire(record))
+def _put(zone: Zone, record: Record) -> Record:
+    check_beside(zone, record)
+    zone.records[record.id] = record
+    return record
+
+
+def _create(zone: Zone, body: Mapping[str, object]) -> Record:
+    return _put(zone, build(zone, new_id(), body))
+
+
+def _overwrite(zone: Zone, record_id: object, body: Mapping[str, object]) -> Record:
+    before = _find(zone, record_id)
+    _check_type(before, body)
+    return _put(zone, replace(build(zone, before.id, body), created_on=before.created_on))
+
+
+def _edit(zone: Zone, record_id: object, body: Mapping[str, object]) -> Record:
+    before = _find(zone, record_id)
+    _check_type(before, body)
+    return _put(zone, build(zone, before.id, body, before))
+
+
+def _check_type(before: Record, body: Mapping[str, object]) -> None:
+    """It stays what it was created as, since 30 June 2026.
+
+    https://developers.cloudflare.com/fundamentals/api/reference/deprecations/
+    """
+    if body.get("type", before.type) != before.type:
+        raise CloudflareError(9004, f"The type of a DNS record cannot be changed: this is one of type {before.type}.")
+
+
+def _delete(zone: Zone, record_id: object) -> Record:
+    record = _find(zone, record_id)
+    del zone.records[record.id]
+    return record
 
 
 async def get(call: Call) -> Answer:
-    return Answer(wire(_find(call)))
+    return Answer(wire(_find(call.zone, call.id)))
 
 
 async def create(call: Call) -> Answer:
-    return _put(call, build(call.zone, new_id(), call.body))
+    return Answer(wire(_create(call.zone, call.body)))
 
 
 async def overwrite(call: Call) -> Answer:
-    before = _find(call)
-    return _put(call, replace(build(call.zone, before.id, call.body), created_on=before.created_on))
+    return Answer(wire(_overwrite(call.zone, call.id, call.body)))
 
 
 async def edit(call: Call) -> Answer:
-    before = _find(call)
-    return _put(call, build(call.zone, before.id, call.body, before))
+    return Answer(wire(_edit(call.zone, call.id, call.body)))
 
 
 async def delete(call: Call) -> Answer:
-    record = _find(call)
-    del call.zone.records[record.id]
-    return Answer({"id": record.id})
+    return Answer({"id": _delete(call.zone, call.id).id})
 
 
-_LIST, _ONE = "/zones/{zone_id}/dns_records", "/zones/{zone_id}/dns_records/{id}"
+async def batch(call: Call) -> Answer:
+    """All of it or, with the first that is refused, nothing; in this order, whatever the request's.
+
+    https://developers.cloudflare.com/dns/manage-dns-records/how-to/batch-record-changes/
+    """
+    operations: dict[str, Callable[[Zone, Mapping[str, object]], Record]] = {
+        "deletes": lambda zone, body: _delete(zone, body.get("id")),
+        "patches": lambda zone, body: _edit(zone, body.get("id"), body),
+        "puts": lambda zone, body: _overwrite(zone, body.get("id"), body),
+        "posts": _create,
+    }
+    if unknown := call.body.keys() - operations.keys():
+        raise not_implemented(f"The field {min(unknown)} of a batch")
+    given = {name: _batch_list(call, name) for name in operations}
+    if sum(map(len, given.values())) > _MOST_IN_BATCH:
+        raise CloudflareError(9000, f"A batch has at most {_MOST_IN_BATCH} changes.")
+    changed = replace(call.zone, records=dict(call.zone.records))
+    done = {name: [wire(operation(changed, body)) for body in given[name]] for name, operation in operations.items()}
+    call.zone.records = changed.records
+    return Answer(done)
+
+
+def _batch_list(call: Call, name: str) -> list[dict[str, object]]:
+    given = call.body.get(name) or []
+    if not isinstance(given, list) or not all(isinstance(body, dict) for body in given):
+        raise CloudflareError(9000, f"{name} must be a list of records.")
+    return given
+
+
+_LIST = "/zones/{zone_id}/dns_records"
+_BATCH, _ONE = f"{_LIST}/batch", f"{_LIST}/{{id}}"
 ROUTES: Routes = {
     ("GET", _LIST): Operation(list_records, "DNS Read"),
     ("POST", _LIST): Operation(create, "DNS Write"),
+    ("POST", _BATCH): Operation(batch, "DNS Write"),
     ("GET", _ONE): Operation(get, "DNS Read"),
     ("PUT", _ONE): Operation(overwrite, "DNS Write"),
     ("PATCH", _ONE): Operation(edit, "DNS Write"),

@@ -76,10 +76,6 @@ def _name(call: Call) -> str:
     return name
 
 
-async def list_settings(call: Call) -> Answer:
-    return Answer([wire_setting(call.zone, name) for name in _SETTINGS])
-
-
 async def get_setting(call: Call) -> Answer:
     return Answer(wire_setting(call.zone, _name(call)))
 
@@ -121,7 +117,6 @@ ROUTES: Routes = {
     ("GET", "/user/tokens/verify"): Operation(verify),
     ("GET", "/zones"): Operation(list_zones, "Zone Read", _UNAUTHORIZED),
     ("GET", "/zones/{zone_id}"): Operation(get_zone, "Zone Read", _UNAUTHORIZED),
-    ("GET", "/zones/{zone_id}/settings"): Operation(list_settings, "Zone Settings Read", _UNAUTHORIZED),
     ("GET", "/zones/{zone_id}/settings/{name}"): Operation(get_setting, "Zone Settings Read", _UNAUTHORIZED),
     ("PATCH", "/zones/{zone_id}/settings/{name}"): Operation(edit_setting, "Zone Settings Write", _UNAUTHORIZED),
 }

@@ -160,6 +160,21 @@ def test_a_record_is_adopted_with_consent(run: Run, edge: Served) -> None:
     assert dns(run, record("www"))["changed"] is False
 
 
+@pytest.mark.parametrize(
+    ("kind", "content", "declared"),
+    [("CNAME", f"mail.{ZONE}", record("www")), ("A", OTHER, record("www", "CNAME", ZONE))],
+)
+def test_one_of_another_kind_is_replaced_with_consent_in_one_request(
+    run: Run, edge: Served, kind: state.RecordType, content: str, declared: dict[str, Any]
+) -> None:
+    edge.put(f"www.{ZONE}", kind, content)
+    replaced = dns(run, declared, allow=["record/www"])
+    assert [(step["action"], step["destructive"]) for step in replaced["plan"]] == [("delete", True), ("create", False)]
+    assert changing(edge.asked()) == [f"POST /zones/{edge.zone.id}/dns_records/batch"]
+    assert edge.records() == [(f"www.{ZONE}", declared["type"], declared["content"], False, MARK)]
+    assert dns(run, declared)["changed"] is False
+
+
 def test_another_environment_keeps_its_records(run: Run, edge: Served) -> None:
     edge.put(f"a.{ZONE}", "A", OTHER, f"{MARK}-2")
     dns(run, record("b"))
@@ -455,6 +470,7 @@ def test_records_survive_a_fault_at_any_request(run: Run, edge: Served, fault: d
     for _ in failing(edge, fault):
         edge.put(ZONE, "A", "198.51.100.160", MARK)
         edge.put(f"old.{ZONE}", "A", ORIGIN, MARK)
+        edge.put(f"www.{ZONE}", "A", ORIGIN, MARK)  # its kind changes
         assert dns(run, *declared)["changed"] is True
         assert [item[:3] for item in edge.records()] == [
             (ZONE, "A", ORIGIN),

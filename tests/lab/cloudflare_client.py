@@ -33,8 +33,13 @@ def main() -> None:
     found["filtered"] = [record.id for record in records.list(zone_id=zone.id, name={"exact": made.name})] == [made.id]
     edited = records.edit(made.id, zone_id=zone.id, type="A", name=made.name, content="198.51.100.8", ttl=1)
     found["edited"] = [edited.content, edited.proxied, records.get(made.id, zone_id=zone.id).content]
-    updated = records.update(made.id, zone_id=zone.id, type="TXT", name="text", content="hello", ttl=300)
-    found["updated"] = [updated.type, updated.name, updated.content, updated.ttl]
+    updated = records.update(made.id, zone_id=zone.id, type="A", name="other", content="198.51.100.9", ttl=300)
+    found["updated"] = [updated.name, updated.content, updated.ttl]
+    text = {"type": "TXT", "name": "text", "content": "hello", "ttl": 300}
+    found["retyped"] = refusal(records.update, made.id, zone_id=zone.id, **text)
+    batch = records.batch(zone_id=zone.id, deletes=[{"id": made.id}], posts=[{**text, "name": "other"}])
+    found["batch"] = [batch.deletes[0].id == made.id, batch.posts[0].type, batch.posts[0].name]
+    made = batch.posts[0]
     deleted = records.delete(made.id, zone_id=zone.id)
     found["deleted"] = deleted is not None and deleted.id == made.id
     found["gone"] = refusal(records.get, made.id, zone_id=zone.id)

@@ -176,8 +176,8 @@ def test_which_records_of_a_name_exclude_each_other(
         api.record(**fields)
     else:
         assert refused(api, **fields)[:2] == (400, code)
-        # Nor by changing another one into it.
-        other = api.record(type="TXT", name="x", content="something else")
+        # Nor by giving another one its name.
+        other = api.record(type=second[0], name="y", content=second[1])
         for method in ("PUT", "PATCH"):
             path = f"{api.zone_path}/dns_records/{other['id']}"
             assert api.refused(method, path, fields)[:2] == (400, code)
@@ -189,6 +189,68 @@ def test_a_record_may_stay_as_it_is(api: CloudflareApi) -> None:
     made = api.record(**fields)
     for method in ("PUT", "PATCH"):
         assert api.done(method, f"{api.zone_path}/dns_records/{made['id']}", fields)["id"] == made["id"]
+
+
+@pytest.mark.parametrize("method", ["PUT", "PATCH"])
+def test_a_record_stays_of_its_type(api: CloudflareApi, method: str) -> None:
+    made = api.record(type="A", name="x", content=ORIGIN)
+    path = f"{api.zone_path}/dns_records/{made['id']}"
+    status, code, message = api.refused(method, path, {"type": "TXT", "name": "x", "content": "a"})
+    assert (status, code) == (400, 9004)
+    assert "type of a DNS record cannot be changed" in message
+    assert api.done("GET", path) == made
+
+
+# Several at once
+
+
+def batch(api: CloudflareApi) -> str:
+    return f"{api.zone_path}/dns_records/batch"
+
+
+def test_a_batch_deletes_then_edits_then_overwrites_then_creates(api: CloudflareApi) -> None:
+    alias = api.record(type="CNAME", name="www", content="a.example", comment="old")
+    edited = api.record(type="A", name="a", content=ORIGIN, comment="kept")
+    overwritten = api.record(type="A", name="b", content=ORIGIN, comment="lost")
+    before = len(api.published)
+    # Each change needs one that the vendor's order puts before it, and this order does not.
+    done = api.done(
+        "POST",
+        batch(api),
+        {
+            "posts": [{"type": "A", "name": "b", "content": ORIGIN}, {"type": "A", "name": "www", "content": ORIGIN}],
+            "puts": [{"id": overwritten["id"], "type": "A", "name": "a", "content": ORIGIN}],
+            "patches": [{"id": edited["id"], "content": "198.51.100.151"}],
+            "deletes": [{"id": alias["id"], "name": "ignored"}],
+        },
+    )
+    assert list(done) == ["deletes", "patches", "puts", "posts"]
+    assert done["deletes"] == [alias]
+    assert [(item["id"], item["content"], item["comment"]) for item in (*done["patches"], *done["puts"])] == [
+        (edited["id"], "198.51.100.151", "kept"),
+        (overwritten["id"], ORIGIN, None),
+    ]
+    assert listed(api) == ["a:A", "a:A", "b:A", "www:A"]
+    assert len(api.published) == before + 1
+
+
+def test_a_batch_of_which_one_is_refused_changes_nothing(api: CloudflareApi) -> None:
+    made = api.record(type="A", name="a", content=ORIGIN)
+    before, published = api.done("GET", f"{api.zone_path}/dns_records"), len(api.published)
+    good: dict[str, Any] = {"deletes": [{"id": made["id"]}], "posts": [{"type": "A", "name": "b", "content": ORIGIN}]}
+    for bad, refusal in (
+        ({"posts": [*good["posts"], *good["posts"]]}, (400, 81058)),
+        ({"patches": [{"id": made["id"], "content": ORIGIN}]}, (404, 81044)),  # it was just deleted
+        ({"puts": [{"type": "A", "name": "c", "content": ORIGIN}]}, (404, 81044)),
+        ({"posts": "all"}, (400, 9000)),
+        ({"posts": [5]}, (400, 9000)),
+        ({"posts": good["posts"] * 201}, (400, 9000)),
+        ({"gets": []}, (501, 7000)),
+    ):
+        assert api.refused("POST", batch(api), {**good, **bad})[:2] == refusal
+    assert api.done("GET", f"{api.zone_path}/dns_records") == before
+    assert len(api.published) == published
+    assert api.done("POST", batch(api), {"deletes": None}) == {"deletes": [], "patches": [], "puts": [], "posts": []}
 
 
 # Lists
