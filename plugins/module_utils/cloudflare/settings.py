@@ -3,7 +3,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Settings of a zone: those asked for, those it has, and what has to change. The plan is a pure function.
 
-Each is read by a request of its own: the one for all at once ended in September 2026.
+Each is read by a request of its own: the one for all at once is deprecated and ends in March 2027.
 https://developers.cloudflare.com/fundamentals/api/reference/deprecations/
 https://developers.cloudflare.com/api/resources/zones/subresources/settings/
 """
