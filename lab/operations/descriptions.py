@@ -39,7 +39,7 @@ def network(store: Store, description_of: Network) -> base.Network:
         + tuple(
             base.NetworkMember(item.id, _private_nic(item.attachment))
             for item in store.load_balancers_in(description_of.id)
-            if item.attachment is not None and item.attachment.connected
+            if item.attachment is not None
         ),
     )
 
@@ -49,7 +49,6 @@ def volume(description_of: Volume) -> base.Volume:
 
 
 def load_balancer(store: Store, catalog: Catalog, described: LoadBalancer) -> base.LoadBalancer:
-    """Its place in a network is described before it is connected: its cable is laid first, then the router told."""
     return base.LoadBalancer(
         load_balancer_id=described.id,
         algorithm=described.algorithm,

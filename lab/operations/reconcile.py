@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING
 
 from lab.drivers.base import DriverError, Inventory
 from lab.operations import power, servers
-from lab.state.load_balancers import LoadBalancer
 from lab.state.resources import Server
 from lab.state.store import Store
 
@@ -56,15 +55,8 @@ async def reconcile(cloud: Cloud) -> None:
         *(gate.create_volume(volume) for volume in store.volumes.values()),
         *(gate.sync_network(number) for number in store.networks),
     )
-    await _all(*(_load_balancer(cloud, load_balancer) for load_balancer in list(store.load_balancers.values())))
+    await _all(*(gate.sync_load_balancer(number) for number in store.load_balancers))
     await _all(*(_server(cloud, server, there) for server in list(store.servers.values())))
-
-
-async def _load_balancer(cloud: Cloud, load_balancer: LoadBalancer) -> None:
-    """Its cable needs the router, which then has to know of it."""
-    await cloud.gate.sync_load_balancer(load_balancer.id)
-    if load_balancer.attachment is not None:
-        await cloud.gate.sync_network(load_balancer.attachment.network_id)
 
 
 async def _server(cloud: Cloud, server: Server, there: Inventory) -> None:

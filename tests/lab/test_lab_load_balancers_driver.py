@@ -70,11 +70,11 @@ def test_it_is_described_whole(null_api: CloudApi) -> None:
     )
 
 
-def test_its_cable_lies_before_the_router_knows_it(null_api: CloudApi) -> None:
+def test_the_router_knows_it_before_it_asks_its_targets(null_api: CloudApi) -> None:
     network, balancer = builders.network(null_api), builders.load_balancer(null_api)
     null_api.driver.calls.clear()
     wait(balancer.attach_to_network(network))
-    assert null_api.driver.calls == [("sync_load_balancer", balancer.id), ("sync_network", network.id)]
+    assert null_api.driver.calls == [("sync_network", network.id), ("sync_load_balancer", balancer.id)]
     wait(balancer.detach_from_network(network))
     assert described(null_api).private is None
     assert null_api.driver.networks[network.id].members == ()
@@ -86,6 +86,9 @@ def test_its_cable_lies_before_the_router_knows_it(null_api: CloudApi) -> None:
     wait(balancer.delete().action)
     assert null_api.driver.calls == [("delete_load_balancer", balancer.id), ("sync_network", network.id)]
     assert null_api.driver.load_balancers == {}
+    null_api.driver.calls.clear()
+    made = builders.load_balancer(null_api, network=network)
+    assert null_api.driver.calls == [("sync_network", network.id), ("sync_load_balancer", made.id)]
 
 
 def test_it_is_told_of_a_wider_network(null_api: CloudApi) -> None:
@@ -212,6 +215,21 @@ def test_failed_changes_are_taken_back(null_api: CloudApi) -> None:
         with pytest.raises(ActionFailedException):
             wait(action())
     assert null_api.get(f"/load_balancers/{balancer.id}") == before
+
+
+def test_what_was_half_changed_is_made_as_it_was(null_api: CloudApi, monkeypatch: pytest.MonkeyPatch) -> None:
+    balancer, driver = builders.load_balancer(null_api), null_api.driver
+    before, sync = described(null_api), driver.sync_load_balancer
+
+    def fail_once(load_balancer: base.LoadBalancer) -> None:
+        monkeypatch.undo()
+        sync(load_balancer)
+        raise FAILURE
+
+    monkeypatch.setattr(driver, "sync_load_balancer", fail_once)
+    with pytest.raises(ActionFailedException):
+        wait(balancer.add_service(TCP))
+    assert described(null_api) == before
 
 
 def test_a_load_balancer_that_does_not_follow_stops_no_server(null_api: CloudApi) -> None:

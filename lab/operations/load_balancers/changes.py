@@ -22,7 +22,12 @@ def check_unlocked(cloud: Cloud, load_balancer: LoadBalancer) -> None:
 
 
 def change(cloud: Cloud, load_balancer: LoadBalancer, command: str, undo: Work) -> Action:
-    """Make real what has been written down."""
+    """Make real what has been written down; ``undo`` takes that back, and what was half made with it."""
+
+    async def take_back() -> None:
+        await undo()
+        await cloud.gate.refresh_load_balancer(load_balancer.id)
+
     return cloud.actions.start_one(
-        command, [ref(load_balancer)], lambda: cloud.gate.sync_load_balancer(load_balancer.id), undo
+        command, [ref(load_balancer)], lambda: cloud.gate.sync_load_balancer(load_balancer.id), take_back
     )

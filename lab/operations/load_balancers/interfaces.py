@@ -43,17 +43,13 @@ def attach(cloud: Cloud, load_balancer: LoadBalancer, network: Network, ip: str 
     load_balancer.attachment = place(cloud, load_balancer, network, ip, ip_range)
     load_balancer.attachment.mac = cloud.store.new_mac("86")
 
-    async def work() -> None:
-        await cloud.gate.sync_load_balancer(load_balancer.id)
-        await connect(cloud, load_balancer)
-
     async def give_up() -> None:
         await undo()
         await cloud.gate.sync_load_balancer(load_balancer.id)
         await cloud.gate.sync_network(network.id)
 
     refs = [ref(load_balancer), Ref("network", network.id)]
-    return cloud.actions.start_one("attach_to_network", refs, work, give_up)
+    return cloud.actions.start_one("attach_to_network", refs, lambda: connect(cloud, load_balancer), give_up)
 
 
 def detach(cloud: Cloud, load_balancer: LoadBalancer, network: Network) -> Action:
@@ -86,7 +82,12 @@ def place(
 
 
 async def connect(cloud: Cloud, load_balancer: LoadBalancer) -> None:
-    """Let the router know a load balancer whose cable lies."""
+    """Make a load balancer real, with its place in a network, if it has one.
+
+    The router knows of it before it asks its targets, or the first answers would not find the way back.
+    """
+    if load_balancer.attachment is not None:
+        await cloud.gate.sync_network(load_balancer.attachment.network_id)
+    await cloud.gate.sync_load_balancer(load_balancer.id)
     if load_balancer.attachment is not None:
         load_balancer.attachment.connected = True
-        await cloud.gate.sync_network(load_balancer.attachment.network_id)

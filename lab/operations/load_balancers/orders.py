@@ -81,10 +81,9 @@ def create(cloud: Cloud, request: LoadBalancerRequest) -> tuple[LoadBalancer, Ac
     store.load_balancers[made.id] = made
 
     async def make() -> None:
-        await cloud.gate.sync_load_balancer(made.id)
+        await interfaces.connect(cloud, made)
         made.available = True
         await cloud.gate.refresh_load_balancer(made.id)  # its targets may have moved meanwhile
-        await interfaces.connect(cloud, made)
 
     return made, cloud.actions.start_one("create_load_balancer", [ref(made)], make, lambda: _remove(cloud, made))
 
