@@ -72,16 +72,19 @@ class FakeConnection:
         if self.broken:
             raise LostError
         member = self.member
-        self.description = None if statement.startswith("CREATE") else ("some",)
+        self.description = None if statement.startswith(("CREATE", "DELETE")) else ("some",)
         if statement.startswith("CREATE"):
             member.table = True
         elif "visits (server" in statement or "FROM visits" in statement:
             if not member.table:
                 raise NoTableError
             if statement.startswith("INSERT"):
-                number = len(member.rows) + 1
+                number = max(member.rows, default=0) + 1
                 member.rows[number] = (number, *values, "now")
                 self._row = (number, member.host, member.replica)
+            elif statement.startswith("DELETE"):
+                for old in [number for number in member.rows if number <= values[0]]:
+                    del member.rows[old]
             else:
                 member.lag -= 1
                 self._row = member.rows.get(values[0]) if member.lag < 0 else None
@@ -256,6 +259,15 @@ def test_a_row_that_does_not_arrive_is_not_made_up(
     assert database.add("app-01", "7")["read"]["row"] is None
     replica.table = False  # it has not heard of the table either
     assert database.add("app-01", "7")["read"]["row"] is None
+
+
+def test_the_table_does_not_grow_for_ever(primary: Member, replica: Member, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(server, "VISITS_KEPT", 3)
+    monkeypatch.setattr(server, "VISITS_BETWEEN", 4)
+    database = visits(primary, replica)
+    for number in range(1, 10):
+        assert database.add("app-01", "7")["read"]["row"]["id"] == number
+    assert list(primary.rows) == [6, 7, 8, 9]
 
 
 def test_without_a_database_only_what_needs_it_fails(primary: Member, replica: Member) -> None:

@@ -31,6 +31,9 @@ POOL_SIZE = 8
 #: Connections are renewed after this, so that reading returns to a replica that was away or has changed its role.
 POOL_AGE_SECONDS = 60
 POOL_WAIT_SECONDS = 5
+#: Rows that stay in the table, and after how many new ones the others are looked for.
+VISITS_KEPT = 10_000
+VISITS_BETWEEN = 1_000
 #: How long a row may take to the replica.
 REPLICA_SECONDS = 2
 SLOW_SECONDS = 60
@@ -170,6 +173,8 @@ class Visits:
             )
             _ask(connection, "SELECT pg_advisory_unlock(hashtext('visits'))")
             row = _one(connection, statement, (server, version))
+        if row[0] % VISITS_BETWEEN == 0:
+            _ask(connection, "DELETE FROM visits WHERE id <= %s", (row[0] - VISITS_KEPT,))
         return {"id": row[0], "host": row[1], "replica": row[2]}
 
     def _find(self, connection: Connection, number: int) -> dict[str, Any]:
