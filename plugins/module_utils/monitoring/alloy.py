@@ -81,11 +81,19 @@ def _journal(receiver: Expression, labels: Mapping[str, str]) -> list[_Block]:
 
 
 def _containers(receiver: Expression, labels: Mapping[str, str]) -> list[_Block]:
-    name = {
-        "source_labels": Expression('["__meta_docker_container_name"]'),
-        "regex": "/(.*)",
-        "target_label": "container",
-    }
+    # Names of containers say what they are; who looks for a unit finds both.
+    names: list[_Block] = [
+        (
+            "rule",
+            {
+                "source_labels": Expression('["__meta_docker_container_name"]'),
+                "regex": "/(.*)",
+                "target_label": label,
+            },
+            [],
+        )
+        for label in ("container", "unit")
+    ]
     source = {
         "host": DOCKER,
         "targets": Expression("discovery.relabel.containers.output"),
@@ -97,7 +105,7 @@ def _containers(receiver: Expression, labels: Mapping[str, str]) -> list[_Block]
         (
             'discovery.relabel "containers"',
             {"targets": Expression("discovery.docker.containers.targets")},
-            [("rule", name, []), _rename("__meta_docker_container_label_com_docker_compose_service", "unit")],
+            names,
         ),
         ('loki.source.docker "containers"', source, []),
     ]
