@@ -9,9 +9,12 @@ import yaml
 ROLES = Path(__file__).parents[3] / "roles"
 # postgres_primary and postgres_replica have none of their own: theirs are the role's postgres.
 OWN = [
+    "alloy",
     "bastion_nat",
     "database_client",
     "docker",
+    "monitoring_stack",
+    "node_exporter",
     "postgres",
     "private_route",
     "server_baseline",
