@@ -37,6 +37,8 @@ MAX_RATE_LIMIT_DELAY = 60.0
 #: when every third request fails, and a service that is down is left alone soon.
 BUDGET = 50.0
 GIVEN_BACK = 0.5
+#: Times that a run reads again, and goes on, after something unclear. The pauses between grow from a second.
+REPAIRS = 5
 
 
 def unclear(error: BaseException) -> bool:

@@ -19,7 +19,8 @@ description:
   - What is the environment's is known by labels at Hetzner, and at Cloudflare by one more host name in the certificate,
     C(bulwark-ENVIRONMENT.ZONE), at which nothing has to answer. No other certificate is touched. So an environment
     of that name must be in one project only.
-  - What a run that was killed has left, a certificate whose key is lost, is revoked by the next.
+  - What a run that was killed has left, a certificate whose key is lost, is revoked by the next. One that is older than
+    two days and not in the Hetzner project is left, with a warning, since it may be in use from another project.
   - The token needs the permissions C(Zone → Zone → Read) and C(Zone → SSL and Certificates → Edit).
 author: Contributors to bulwark.hetzner
 extends_documentation_fragment:
@@ -219,6 +220,8 @@ def main() -> None:
         *(hcloud_client.ClientError, hcloud_client.APIException, OSError),
     ) as error:
         module.fail_json(msg=hcloud_client.explain(error), changed=bool(rotation and rotation.changed))
+    for warning in result.pop("warnings"):
+        module.warn(warning)
     module.exit_json(**result)
 
 

@@ -28,7 +28,7 @@ options:
   state:
     description:
       - V(present) makes the load balancer what is declared.
-      - V(absent) deletes it, and those certificates it used that carry the labels of the environment and that nobody
+      - V(absent) deletes it, and those certificates it used that the module has uploaded itself and that nobody
         else uses.
     type: str
     choices: [present, absent]

@@ -368,6 +368,33 @@ def test_absent_is_refused_while_one_is_used(certificate: Run, api: CloudApi, ed
     assert certificate(state="absent")["changed"] is False
 
 
+def test_what_may_be_used_from_another_project_is_not_revoked(
+    certificate: Run, api: CloudApi, edge: Served, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With the token of another project, all certificates of the environment look as if nobody had them."""
+    production = certificate()["certificate"]
+    api.request("DELETE", f"/certificates/{production['id']}")
+    now = hcloud_client.Client.now
+    monkeypatch.setattr(hcloud_client.Client, "now", lambda self: now(self) + timedelta(days=3))
+    for state_asked in ("present", "tidied", "absent"):
+        result = certificate(state=state_asked)
+        assert not result.get("failed"), result
+        [warning] = result["warnings"]
+        assert f"certificate {production['cloudflare_id']} of this environment, which is not in this" in str(warning)
+        assert production["cloudflare_id"] in [item.id for item in edge.issued()]
+    assert len(edge.issued()) == 1
+
+
+def test_a_revocation_that_failed_is_made_up_for(certificate: Run, api: CloudApi, edge: Served) -> None:
+    """However old the certificate is: what is not revoked yet is still there to be found."""
+    first = certificate()["certificate"]
+    edge.cloudflare.faults.add(Fault(effect="error", status=403, method="DELETE", times=1))
+    assert certificate(state="absent")["failed"]
+    assert [item["id"] for item in uploaded(api)] == [first["id"]]
+    assert certificate(state="absent")["changed"]
+    assert (uploaded(api), edge.issued()) == ([], [])
+
+
 def test_nobody_elses_certificate_is_touched(certificate: Run, api: CloudApi, edge: Served) -> None:
     other = certificate(environment_name="lab-2")["certificate"]
     certificate()
@@ -488,17 +515,19 @@ def test_settings_survive_a_fault_at_any_request(run: Run, edge: Served, fault: 
         assert edge.zone.settings.security_header.enabled
 
 
-@pytest.mark.parametrize("fault", FAULTS.values(), ids=FAULTS)
+@pytest.mark.parametrize("every", [len(FAULTS), pytest.param(1, marks=pytest.mark.full)])
+@pytest.mark.parametrize("name", FAULTS)
 @pytest.mark.parametrize("where", ["cloudflare", "hetzner"])
 def test_a_rotation_survives_a_fault_at_any_request(
-    certificate: Run, api: CloudApi, edge: Served, fault: dict[str, Any], where: str
+    certificate: Run, api: CloudApi, edge: Served, name: str, where: str, every: int
 ) -> None:
-    """Nothing is made twice, and nothing is left."""
+    """Nothing is made twice, and nothing is left. Each request meets the fault, or each one of the faults."""
+    fault = FAULTS[name]
     faults = edge.cloudflare.faults if where == "cloudflare" else api.cloud.faults
     if fault.get("code") and where == "hetzner":
         fault = {**fault, "code": "rate_limit_exceeded"}
     certificate(**QUICK)
-    for number in itertools.count():
+    for number in itertools.count(list(FAULTS).index(name) % every, every):
         rule = faults.add(Fault(**fault, skip=number, times=1))
         renewed = certificate(renew=True, **QUICK)
         assert not renewed.get("failed"), renewed

@@ -85,13 +85,14 @@ FAULTS = [
 ]
 
 
+@pytest.mark.parametrize("every", [len(EFFECTS), pytest.param(1, marks=pytest.mark.full)])
 @pytest.mark.parametrize(("name", "effect"), FAULTS)
-def test_a_fault_at_any_request(project: CloudApi, name: str, effect: str) -> None:
-    """One after another, each request of a run meets the fault once."""
+def test_a_fault_at_any_request(project: CloudApi, name: str, effect: str, every: int) -> None:
+    """One after another, requests of a run meet the fault once: each of them, or each one of the effects."""
     before, given, _ = JOURNEYS[name]
     kind, _, status = effect.partition(" ")
     rule: dict[str, Any] = {"status": int(status)} if status else {}
-    for skip in range(100):
+    for skip in range(EFFECTS.index(effect) % every, 100, every):
         if before:
             run(project, before)
         balancing.forget_requests(project)

@@ -380,6 +380,9 @@ def test_private_keys_are_in_no_output(
     refused = module(hcloud_load_balancer, check=check, services=[service(http={"certificates": [mixed]})])
     assert refused["msg"].startswith("Nothing was changed. service/rails-lb:443: The private key does not belong")
     assert refused["changed"] is False
+    both = {"certificate": PAIR.certificate + PAIR.private_key, "private_key": PAIR.private_key}
+    among = module(hcloud_load_balancer, check=check, services=[service(http={"certificates": [both]})])
+    assert "There is a private key among the certificates" in among["msg"]
     if not check:
         project.order_fault("error", method="POST", path="/certificates", code="invalid_input", message="no")
         failed = module(hcloud_load_balancer, services=[service()])

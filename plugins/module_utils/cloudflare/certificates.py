@@ -3,9 +3,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Origin certificates: issued by Cloudflare, used by load balancers at Hetzner. The plan is a pure function.
 
-A pair is a certificate that Cloudflare has issued and the same one in Hetzner's project, with its key. Nothing else
-remembers anything: one that was issued and has no partner was cut short before its upload, its key is lost, and it is
-revoked. Hetzner's carry labels; Cloudflare's cannot, so ours have one more name, :attr:`Wanted.marker`.
+Hetzner's carry labels; Cloudflare's cannot, so ours have one more name, :attr:`Wanted.marker`.
 https://developers.cloudflare.com/ssl/origin-configuration/origin-ca/
 """
 
@@ -17,17 +15,14 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from ..infrastructure.plan import owned
 from ..load_balancer import pem
 from ..load_balancer.certificates import Record
 from . import keys
-from .client import Client, CloudflareError
+from .client import CloudflareError
+from .pairs import LABEL, Actual, Issued, Pair, chain_of
 from .plan import Change
 from .zones import full_name
 
-PATH = "/certificates"
-#: The vendor's maximum. https://developers.cloudflare.com/api/resources/origin_ca_certificates/methods/list/
-PER_PAGE = 50
 #: Days that a certificate can be valid; the last is Cloudflare's default.
 #: https://developers.cloudflare.com/api/resources/origin_ca_certificates/methods/create/
 VALIDITIES = (7, 30, 90, 365, 730, 1095, 5475)
@@ -35,8 +30,6 @@ VALIDITIES = (7, 30, 90, 365, 730, 1095, 5475)
 MOST_NAMES = 200
 #: Kinds of keys, and what Cloudflare calls a certificate for one.
 REQUEST_TYPES = {"rsa": "origin-rsa", "ecdsa": "origin-ecc"}
-#: Hetzner's label that says which certificate of Cloudflare's it is.
-LABEL = "cloudflare-id"
 
 
 @dataclass(frozen=True)
@@ -63,29 +56,6 @@ class Wanted:
 
 
 @dataclass(frozen=True)
-class Issued:
-    """A certificate of ours as Cloudflare tells it. ``fingerprint`` is empty where it does not tell the certificate."""
-
-    id: str
-    names: frozenset[str]
-    fingerprint: str
-
-
-@dataclass(frozen=True)
-class Pair:
-    """A certificate of ours that is at Hetzner, and what Cloudflare knows of it: nothing once it was revoked."""
-
-    record: Record
-    issued: Issued | None
-
-
-@dataclass(frozen=True)
-class Actual:
-    pairs: Sequence[Pair]
-    orphans: Sequence[Issued]  # issued, and never uploaded
-
-
-@dataclass(frozen=True)
 class Step:
     """One change: ``record`` is what to delete at Hetzner, ``issued`` what to revoke then; neither: issue one."""
 
@@ -99,6 +69,7 @@ class Plan:
     steps: Sequence[Step]
     current: Pair | None  # the one to use, as far as it is there
     left: Sequence[str] = ()  # names of those that are still in use
+    warnings: Sequence[str] = ()
 
 
 def parse(options: Mapping[str, Any], zone: str) -> Wanted:
@@ -152,42 +123,6 @@ def _hostnames(names: Iterable[str], zone: str) -> frozenset[str]:
     return frozenset(whole)
 
 
-def read_issued(client: Client, zone_id: str, wanted: Wanted) -> list[Issued]:
-    """Those of Cloudflare's certificates that are ours and were not revoked."""
-    issued = []
-    for data in client.list_all(PATH, PER_PAGE, zone_id=zone_id):
-        names = frozenset(name.lower() for name in data["hostnames"])
-        if wanted.marker in names and not data.get("revoked_at"):
-            issued.append(Issued(data["id"], names, _fingerprint(data.get("certificate") or "")))
-    return issued
-
-
-def _fingerprint(text: str) -> str:
-    try:
-        return pem.parse(text).fingerprint if text else ""
-    except pem.CertificateError:
-        return ""
-
-
-def match(issued: Iterable[Issued], records: Iterable[Record], environment: str) -> Actual:
-    """What belongs together; ``records`` are all of the project's.
-
-    A certificate of ours that somebody has uploaded under other labels is neither a pair nor an orphan: left alone.
-    """
-    by_id = {item.id: item for item in issued}
-    everywhere = {record.fingerprint for record in records}
-    pairs = []
-    for record in records:
-        if owned(record.labels, environment) and LABEL in record.labels:
-            partner = by_id.get(record.labels[LABEL])
-            if partner and partner.fingerprint in ("", record.fingerprint):
-                del by_id[partner.id]
-                pairs.append(Pair(record, partner))
-            else:
-                pairs.append(Pair(record, None))
-    return Actual(pairs, [item for item in by_id.values() if item.fingerprint not in everywhere - {""}])
-
-
 def plan_present(wanted: Wanted, actual: Actual, now: datetime) -> Plan:
     """Keep the one that will do, or issue another; the old one stays for as long as it is used."""
     current = _current(wanted, actual, now)
@@ -198,7 +133,7 @@ def plan_present(wanted: Wanted, actual: Actual, now: datetime) -> Plan:
         before = _described(newest, wanted) if newest else None
         why = "asked for" if current else _why(newest, wanted, now)
         steps.append(Step(Change("certificate", wanted.name, "issue", why, before, after)))
-    return Plan(steps, current)
+    return Plan(steps, current, warnings=_warnings(actual))
 
 
 def plan_tidied(wanted: Wanted, actual: Actual, now: datetime) -> Plan:
@@ -207,12 +142,21 @@ def plan_tidied(wanted: Wanted, actual: Actual, now: datetime) -> Plan:
     others = [pair for pair in actual.pairs if pair is not current]
     steps = [_revoke(orphan) for orphan in actual.orphans]
     steps += [_delete(pair, wanted, "replaced") for pair in others if not pair.record.used_by]
-    return Plan(steps, current, [pair.record.name for pair in others if pair.record.used_by])
+    return Plan(steps, current, [pair.record.name for pair in others if pair.record.used_by], _warnings(actual))
 
 
 def plan_absent(wanted: Wanted, actual: Actual) -> Plan:
     steps = [_revoke(orphan) for orphan in actual.orphans]
-    return Plan([*steps, *(_delete(pair, wanted, "asked for") for pair in actual.pairs)], None)
+    return Plan([*steps, *(_delete(pair, wanted, "asked for") for pair in actual.pairs)], None, (), _warnings(actual))
+
+
+def _warnings(actual: Actual) -> list[str]:
+    return [
+        f"Cloudflare has the certificate {stray.id} of this environment, which is not in this Hetzner project, and it "
+        "was left: check that the Hetzner token is that of the right project. If it is, revoke the certificate in the "
+        "Cloudflare dashboard under SSL/TLS, Origin Server."
+        for stray in actual.strays
+    ]
 
 
 def _current(wanted: Wanted, actual: Actual, now: datetime) -> Pair | None:
@@ -222,7 +166,7 @@ def _current(wanted: Wanted, actual: Actual, now: datetime) -> Pair | None:
 
 
 def _age(pair: Pair) -> tuple[datetime, int]:
-    chain = _chain(pair.record)
+    chain = chain_of(pair.record.pem)
     return chain.leaf.not_valid_before_utc if chain else datetime.min.replace(tzinfo=UTC), pair.record.id
 
 
@@ -232,7 +176,7 @@ def _why(newest: Pair | None, wanted: Wanted, now: datetime) -> str:
 
 def _fault(pair: Pair, wanted: Wanted, now: datetime) -> str:
     """Why a certificate will not do, empty where it will."""
-    chain = _chain(pair.record)
+    chain = chain_of(pair.record.pem)
     if pair.issued is None:
         return "the last one was revoked"
     if chain is None:
@@ -244,13 +188,6 @@ def _fault(pair: Pair, wanted: Wanted, now: datetime) -> str:
     if chain.not_valid_after - wanted.renew_before <= now:
         return f"the last one expires on {chain.not_valid_after:%Y-%m-%d}"
     return ""
-
-
-def _chain(record: Record) -> pem.Chain | None:
-    try:
-        return pem.parse(record.pem)
-    except pem.CertificateError:
-        return None
 
 
 def _revoke(issued: Issued) -> Step:
@@ -288,7 +225,7 @@ def _described(pair: Pair, wanted: Wanted) -> dict[str, Any]:
 
 def describe(record: Record, marker: str) -> dict[str, Any]:
     """A certificate as the module returns it."""
-    chain = _chain(record)
+    chain = chain_of(record.pem)
     return {
         "name": record.name,
         "id": record.id,

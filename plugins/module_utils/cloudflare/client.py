@@ -23,7 +23,7 @@ from urllib.error import HTTPError
 from urllib.parse import urlencode, urlsplit
 
 from ansible.module_utils.basic import env_fallback
-from ansible.module_utils.urls import open_url
+from ansible.module_utils.urls import Request, make_context
 
 from ..retries import UNCLEAR, Retries
 
@@ -110,10 +110,18 @@ class Client:
     sleep: Callable[[float], None] = staticmethod(time.sleep)
 
     def __init__(self, token: str, endpoint: str, zone: str) -> None:
-        self._token = token
         self._endpoint = endpoint
         self.zone = zone
         self._retries = Retries()
+        self._http = Request(
+            headers={"Authorization": f"Bearer {token}", "Content-Type": "application/json"},
+            timeout=TIMEOUT,
+            # Made once, since reading all authorities takes longer than a request. Without TLS, on loopback, it idles.
+            context=make_context() if endpoint.startswith("https:") else ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT),
+            follow_redirects="none",  # the token is for this host alone
+            use_netrc=False,  # else a password for the host, if there is one, takes the token's place
+            http_agent="bulwark.hetzner",
+        )
 
     def get(self, path: str, **query: str | int) -> Answer:
         return self.request("GET", path, query)
@@ -173,6 +181,8 @@ class Client:
                 ) from error
             raise
         envelope = _parse(document)
+        if status < 300 and not envelope:
+            raise _NoAnswerError("what answers is not the API")
         if status >= 300 or envelope.get("success") is not True:
             raise self._refused(method, path, status, envelope)
         return Answer(envelope.get("result"), envelope.get("result_info") or {})
@@ -181,18 +191,8 @@ class Client:
         self, method: str, url: str, body: Mapping[str, Any] | None, headers: dict[str, str]
     ) -> tuple[int, bytes]:
         try:
-            with open_url(
-                url,
-                method=method,
-                data=None if body is None else json.dumps(body).encode(),
-                headers={"Authorization": f"Bearer {self._token}", "Content-Type": "application/json"},
-                timeout=TIMEOUT,
-                # Without TLS, on loopback, there is none; else reading all authorities takes longer than the request.
-                validate_certs=url.startswith("https:"),
-                follow_redirects="none",  # the token is for this host alone
-                use_netrc=False,  # else a password for the host, if there is one, takes the token's place
-                http_agent="bulwark.hetzner",
-            ) as answer:
+            data = None if body is None else json.dumps(body).encode()
+            with self._http.open(method, url, data=data) as answer:
                 content = bytes(answer.read(ANSWER_LIMIT))
                 if answer.length:
                     raise _NoAnswerError("its answer was cut short")

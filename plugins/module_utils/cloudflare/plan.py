@@ -9,10 +9,9 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from ..infrastructure.plan import DESTRUCTIVE, difference
+from ..retries import REPAIRS
 from .client import Client, CloudflareError
-
-#: Times that a run reads again, and goes on, after something unclear. The pauses between grow from a second.
-REPAIRS = 5
 
 
 @dataclass(frozen=True)
@@ -41,6 +40,11 @@ class Change:
             "refused": self.refused or None,
         }
 
+    def difference(self) -> dict[str, Any]:
+        """The change as Ansible shows differences."""
+        marks = [DESTRUCTIVE] if self.destructive else []
+        return difference(f"{self.kind} {self.name} {self.action}", self.before, self.after, *marks)
+
 
 class RefusedPlanError(CloudflareError):
     """The plan holds changes that are not made; nothing was changed. The message is one sentence for each."""
@@ -55,16 +59,7 @@ def result(changes: Sequence[Change]) -> dict[str, Any]:
     return {
         "changed": bool(changes),
         "plan": [change.describe() for change in changes],
-        "diff": [
-            {
-                "before_header": f"{change.kind} {change.name} {change.action}",
-                "after_header": f"{change.kind} {change.name} {change.action}"
-                + (" (destructive)" if change.destructive else ""),
-                "before": change.before or "",
-                "after": change.after or "",
-            }
-            for change in changes
-        ],
+        "diff": [change.difference() for change in changes],
     }
 
 

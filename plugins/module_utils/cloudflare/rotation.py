@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from contextlib import suppress
+from functools import partial
 from typing import Any
 
 from ..hcloud_client import Client as HcloudClient
@@ -14,9 +15,10 @@ from ..infrastructure.lock import Lock, locked
 from ..infrastructure.plan import ownership
 from ..load_balancer import pem
 from ..load_balancer.certificates import Record, delete_unused, list_certificates, upload
-from . import certificates, keys, run
-from .certificates import LABEL, PATH, REQUEST_TYPES, Issued, Plan, Step, Wanted
+from . import certificates, keys, pairs, run
+from .certificates import REQUEST_TYPES, Plan, Step, Wanted
 from .client import Client, CloudflareError, RefusedError
+from .pairs import LABEL, PATH, Issued
 
 
 class Rotation:
@@ -39,16 +41,18 @@ class Rotation:
             with locked(self._hcloud, self._wanted.environment, lock_timeout) as self._lock:
                 # Reads again, since another run may have ended meanwhile.
                 result = run.carry_out(self._client, False, self._look, self._apply)
-        return result | {"certificate": self._certificate(), "still_used": list(self._plan.left)}
+        told = {"still_used": list(self._plan.left), "warnings": list(self._plan.warnings)}
+        return result | {"certificate": self._certificate()} | told
 
     def _look(self, zone_id: str) -> Sequence[Step]:
         wanted = self._wanted
-        issued = certificates.read_issued(self._client, zone_id, wanted)
-        actual = certificates.match(issued, list_certificates(self._hcloud), wanted.environment)
+        issued, records = pairs.read_issued(self._client, zone_id, wanted.marker), list_certificates(self._hcloud)
+        now = self._hcloud.now()
+        actual = pairs.match(issued, records, wanted.environment, now)
         if self._state == "present":
-            self._plan = certificates.plan_present(wanted, actual, self._hcloud.now())
+            self._plan = certificates.plan_present(wanted, actual, now)
         elif self._state == "tidied":
-            self._plan = certificates.plan_tidied(wanted, actual, self._hcloud.now())
+            self._plan = certificates.plan_tidied(wanted, actual, now)
         else:
             self._plan = certificates.plan_absent(wanted, actual)
         return self._plan.steps
@@ -58,11 +62,15 @@ class Rotation:
             if self._lock:
                 self._lock.check()
             self.changed = True
-            if step.record is None and step.issued is None:
+            revoke = partial(self._revoke, step.issued)
+            if step.record:
+                # What has been used since it was looked at stays, at Cloudflare too. It is revoked first, so that a run
+                # that ends between finds it again.
+                delete_unused(self._hcloud, step.record, revoke)
+            elif step.issued:
+                revoke()
+            else:
                 self._made = self._issue()
-            # What has been used since it was looked at stays, at Cloudflare too.
-            elif (step.record is None or delete_unused(self._hcloud, step.record)) and step.issued:
-                self._revoke(step.issued)
 
     def _issue(self) -> Record:
         """A new key, a certificate for it, and both to Hetzner. The key is nowhere else."""
@@ -89,16 +97,14 @@ class Rotation:
                 self._client.request("DELETE", f"{PATH}/{issued['id']}")
             raise
 
-    def _revoke(self, issued: Issued) -> None:
+    def _revoke(self, issued: Issued | None) -> None:
+        if issued is None:
+            return  # it was revoked before
         try:
             self._client.request("DELETE", f"{PATH}/{issued.id}")
         except RefusedError as error:
-            if error.status in (
-                400,
-                404,
-                409,
-            ):  # an earlier try, whose answer was lost, may have revoked it: look again
-                error.outdated = True
+            # An earlier try, whose answer was lost, may have revoked it: look again.
+            error.outdated = error.status in (400, 404, 409)
             raise
 
     def _certificate(self) -> dict[str, Any] | None:

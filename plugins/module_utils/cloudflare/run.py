@@ -31,23 +31,28 @@ def carry_out(
 ) -> dict[str, Any]:
     """The module's result. ``look`` reads and plans, ``apply`` makes a plan; both get the zone's id.
 
-    Raises :class:`RefusedPlanError` before the first change, and :class:`CloudflareError`.
+    Raises :class:`RefusedPlanError` before the first change, and :class:`CloudflareError`, which says in ``changed``
+    whether there may have been one.
     """
     zone_id = zones.find(client)
     changes: list[Change] = []
+    begun = False
 
     def step() -> None:
+        nonlocal begun
         steps = look(zone_id)
         planned = [item.change for item in steps]
-        if any(change.refused for change in planned):
-            raise RefusedPlanError(planned)
+        refusals = [change.refused for change in planned if change.refused]
+        if refusals:
+            raise CloudflareError(" ".join(refusals)) if begun else RefusedPlanError(planned)
         changes.extend(change for change in planned if change not in changes)
         if steps and not check_mode:
-            try:
-                apply(zone_id, steps)
-            except CloudflareError as error:
-                error.changed = True  # since some of it may have been made
-                raise
+            begun = True
+            apply(zone_id, steps)
 
-    settle(client, step)
+    try:
+        settle(client, step)
+    except CloudflareError as error:
+        error.changed = begun
+        raise
     return result(changes)

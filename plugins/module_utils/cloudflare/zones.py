@@ -11,17 +11,20 @@ from .client import Client, CloudflareError
 
 #: The vendor's maximum. https://developers.cloudflare.com/api/resources/zones/methods/list/
 PER_PAGE = 50
+#: Letters that DNS has had two ways to write: https://www.unicode.org/reports/tr46/#Deviations
+_AMBIGUOUS = frozenset("ßς\u200c\u200d")
 #: A name of DNS in lower case; an underscore, as in _acme-challenge, is for records only.
 _NAME = re.compile(r"(\*\.)?([a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9_])?\.)+[a-z0-9-]{2,63}")
 
 
 def find(client: Client) -> str:
     """The id of the client's zone, by one request. Raises :class:`CloudflareError`, which names those there are."""
-    for zone in client.get("/zones", name=client.zone).result or ():
-        if zone["name"] == client.zone:
-            return str(zone["id"])
+    found = [zone for zone in client.get("/zones", name=client.zone).result or () if zone["name"] == client.zone]
+    if found:
+        # A name can be several accounts' zone, of which one at most is active: the one that the internet asks.
+        return str(min(found, key=lambda zone: zone.get("status") != "active")["id"])
     seen = sorted(zone["name"] for zone in client.list_all("/zones", PER_PAGE))
-    sees = f"it sees {', '.join(seen)}" if seen else "it sees none"
+    sees = f"it sees {', '.join(seen)}" if seen else "it sees none, and may lack the permission Zone → Zone → Read"
     raise CloudflareError(
         f"There is no zone {client.zone} that the token may see; {sees}: correct zone, or add the zone to the token's "
         "zone resources in the Cloudflare dashboard under My Profile, API Tokens."
@@ -57,6 +60,8 @@ def punycode(name: str) -> str:
     text = name.strip().lower()
     if text.isascii():
         return text
+    if _AMBIGUOUS & set(text):
+        raise CloudflareError(f"{name!r} can be written as a name of DNS in two ways: write it as xn--….")
     try:
         return text.encode("idna").decode()
     except UnicodeError as error:

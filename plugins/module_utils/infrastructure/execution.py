@@ -9,12 +9,10 @@ from collections.abc import Callable
 from typing import Any, TypeVar
 
 from ..hcloud_client import APIException, Client, ClientError, explain
+from ..retries import REPAIRS
 from .apply import ApplyError, UnclearError, apply
 from .lock import Lock, locked
-from .plan import Plan, Step, cents
-
-#: Times that a run reads again, and goes on, after something unclear. The pauses between grow from a second.
-REPAIRS = 5
+from .plan import DESTRUCTIVE, Plan, Step, cents, difference
 
 
 class RefusedError(Exception):
@@ -82,23 +80,16 @@ def describe(plan: Plan, currency: str | None) -> dict[str, Any]:
 def _diff(plan: Plan, currency: str | None) -> list[dict[str, Any]]:
     """The plan as Ansible shows differences: one for each step, and at the end what the month costs more or less."""
     differences = [
-        {
-            "before_header": f"{step.ref} {step.action}",
-            "after_header": f"{step.ref} {step.action}{_marks(step, currency)}",
-            "before": step.before or "",
-            "after": step.after or "",
-        }
-        for step in plan.steps
+        difference(f"{step.ref} {step.action}", step.before, step.after, *_marks(step, currency)) for step in plan.steps
     ]
     if plan.monthly:
-        title = f"price of a month (net, {currency})"
         total = {"difference": str(cents(plan.monthly))}
-        differences.append({"before_header": title, "after_header": title, "before": "", "after": total})
+        differences.append(difference(f"price of a month (net, {currency})", None, total))
     return differences
 
 
-def _marks(step: Step, currency: str | None) -> str:
-    marks = ["destructive"] if step.destructive else []
+def _marks(step: Step, currency: str | None) -> list[str]:
+    marks = [DESTRUCTIVE] if step.destructive else []
     if step.monthly:
         marks.append(f"{cents(step.monthly):+} {currency} a month")
-    return f" ({', '.join(marks)})" if marks else ""
+    return marks

@@ -22,6 +22,8 @@ COLLECTIONS = {
 }
 #: The same, with those that have a module of their own.
 PATHS = COLLECTIONS | {"load_balancer": "/load_balancers", "certificate": "/certificates"}
+#: A mark of changes by which something is lost.
+DESTRUCTIVE = "destructive"
 
 
 def ownership(environment: str) -> dict[str, str]:
@@ -49,7 +51,7 @@ class Call:
 
     method: str
     path: str
-    body: Mapping[str, Any] | None = None
+    body: Mapping[str, Any] | None = field(default=None, repr=False)  # since it may hold a private key
     target: Ref | None = None
 
     def references(self) -> set[Ref]:
@@ -110,6 +112,14 @@ class Plan:
     @property
     def monthly(self) -> Decimal:
         return sum((step.monthly for step in self.steps), Decimal(0))
+
+
+def difference(
+    title: str, before: Mapping[str, Any] | None, after: Mapping[str, Any] | None, *marks: str
+) -> dict[str, Any]:
+    """One change as Ansible shows a difference; ``marks`` are what people should notice about it."""
+    marked = f"{title} ({', '.join(marks)})" if marks else title
+    return {"before_header": title, "after_header": marked, "before": before or "", "after": after or ""}
 
 
 def cents(amount: Decimal) -> Decimal:

@@ -9,7 +9,7 @@ https://docs.hetzner.cloud/reference/cloud#certificates
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -99,12 +99,17 @@ def upload(client: Client, name: str, pem: str, private_key: str, labels: Mappin
     raise AssertionError("the last try returns or raises")
 
 
-def delete_unused(client: Client, record: Record) -> bool:
-    """Delete a certificate unless somebody uses it; whether it is gone."""
+def delete_unused(client: Client, record: Record, before: Callable[[], None] = lambda: None) -> bool:
+    """Delete a certificate unless somebody uses it; whether it is gone. ``before`` is done once nobody does."""
     path = f"{PATH}/{record.id}"
     try:
         if parse(client.request("GET", path)["certificate"]).used_by:
             return False
+    except APIException as error:
+        if error.code != "not_found":
+            raise
+    before()
+    try:
         client.request("DELETE", path)
     except APIException as error:
         if error.code == "resource_in_use":

@@ -159,10 +159,23 @@ def _certificate(where: str, option: Mapping[str, Any]) -> Certificate:
 
 def _targets(options: Sequence[Mapping[str, Any]]) -> tuple[Target, ...]:
     targets = tuple(_target(option) for option in options)
-    for (kind, value), times in Counter((target.kind, target.value) for target in targets).items():
+    for (kind, value), times in Counter(map(_subject, targets)).items():
         if times > 1:
             raise DeclarationError(f"targets: the {kind} {value} is declared {times} times.")
     return targets
+
+
+def _subject(target: Target) -> tuple[str, str]:
+    return target.kind, requirements(target.value) if target.kind == "label_selector" else target.value
+
+
+def requirements(selector: str) -> str:
+    """One way to write the same label selector: without spaces that mean nothing, in order, ``=`` for ``==``.
+
+    https://docs.hetzner.cloud/reference/cloud#label-selector
+    """
+    text = re.sub(r"\s*(==|!=|=|,|\(|\))\s*", r"\1", " ".join(selector.split())).replace("==", "=")
+    return ",".join(sorted(re.split(r",(?![^(]*\))", text)))
 
 
 def _target(option: Mapping[str, Any]) -> Target:

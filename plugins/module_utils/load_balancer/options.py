@@ -15,7 +15,7 @@ _CERTIFICATE = {
     "no_log": False,
     "options": {
         "name": {"type": "str"},
-        "certificate": {"type": "str"},
+        "certificate": {"type": "str", "no_log": True},  # since the key may be among it, which is refused
         "private_key": {"type": "str", "no_log": True},
         "hostnames": TEXTS,
     },

@@ -75,7 +75,7 @@ def plan_present(declared: Declared, actual: Actual, now: datetime, allow: froze
 
 
 def plan_absent(declared: Declared, actual: Actual) -> Plan:
-    """What deletes the load balancer, and those certificates of the environment that then nobody uses any more."""
+    """What deletes the load balancer, and of the certificates uploaded for it those that nobody else uses."""
     planning = Planning(declared.environment, declared, actual)
     existing = actual.load_balancer
     if existing:

@@ -84,17 +84,14 @@ def _uploaded(planning: Planning, certificate: Certificate, chain: pem.Chain) ->
 
 
 def plan_removal(planning: Planning, used: Set[str], absent: bool = False) -> None:
-    """Delete what nobody uses any more; ``used`` are the names of certificates that the load balancer will use.
-
-    With ``absent`` also those that others have uploaded for this environment, where the load balancer uses them.
-    """
+    """Delete what nobody uses any more; ``used`` are the names of certificates that the load balancer will use."""
     balancer = planning.existing
     for record in planning.actual.certificates:
         used_here = balancer is not None and record.id in balancer.certificates
         others = set(record.used_by) - ({balancer.id} if balancer else set())
-        if record.name in used or others or not owned(record.labels, planning.environment):
+        if record.name in used or others or not _uploaded_here(planning, record):
             continue
-        if (absent and used_here) or (_uploaded_here(record) and (used_here or _left(planning, record))):
+        if used_here or _left(planning, record):
             ref = Ref("certificate", record.name)
             planning.add(
                 ref,
@@ -107,8 +104,8 @@ def plan_removal(planning: Planning, used: Set[str], absent: bool = False) -> No
             )
 
 
-def _uploaded_here(record: Record) -> bool:
-    return UPLOADED_HERE.items() <= record.labels.items()
+def _uploaded_here(planning: Planning, record: Record) -> bool:
+    return owned(record.labels, planning.environment) and UPLOADED_HERE.items() <= record.labels.items()
 
 
 def _left(planning: Planning, record: Record) -> bool:

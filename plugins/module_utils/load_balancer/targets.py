@@ -11,7 +11,7 @@ from typing import Any
 from ..infrastructure.draft import hint
 from ..infrastructure.plan import Ref
 from . import actual
-from .declared import Target
+from .declared import Target, requirements
 from .planning import Planning
 
 
@@ -73,11 +73,14 @@ def plan_old_targets(planning: Planning) -> None:
 
 
 def _key(target: actual.Target) -> tuple[str, int | str]:
-    return target.kind, target.value
+    selector = target.kind == "label_selector"
+    return target.kind, requirements(str(target.value)) if selector else target.value
 
 
 def _declared_key(planning: Planning, target: Target) -> tuple[str, int | str]:
-    if target.kind != "server":
+    if target.kind == "label_selector":
+        return target.kind, requirements(target.value)
+    if target.kind == "ip":
         return target.kind, target.value
     server = planning.actual.servers.get(target.value)
     return target.kind, server.id if server else 0

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
-from ansible_collections.bulwark.hetzner.plugins.module_utils.cloudflare import certificates, keys
-from ansible_collections.bulwark.hetzner.plugins.module_utils.cloudflare.certificates import Actual, Issued, Wanted
+from ansible_collections.bulwark.hetzner.plugins.module_utils.cloudflare import certificates, keys, pairs
+from ansible_collections.bulwark.hetzner.plugins.module_utils.cloudflare.certificates import Wanted
+from ansible_collections.bulwark.hetzner.plugins.module_utils.cloudflare.pairs import CUT_SHORT, Actual, Issued
 from ansible_collections.bulwark.hetzner.plugins.module_utils.load_balancer import pem
 from ansible_collections.bulwark.hetzner.plugins.module_utils.load_balancer.certificates import Record
 from cryptography import x509
@@ -52,19 +54,19 @@ def signed(*names: str, begins: datetime = NOW, days: int = 30) -> str:
 def uploaded(number: int, text: str = "", used_by: tuple[int, ...] = (), **labels: str) -> Record:
     text = text or signed(ZONE, MARKER)
     chain = pem.parse(text)
-    own = {**LABELS, certificates.LABEL: f"cf{number}", **labels}
+    own = {**LABELS, pairs.LABEL: f"cf{number}", **labels}
     name = f"origin-{number}"
     found = chain.fingerprint, chain.content, chain.names, chain.not_valid_after
     return Record(number, name, own, text, *found, used_by)
 
 
-def issued(number: int, record: Record | None = None) -> Issued:
-    return Issued(f"cf{number}", frozenset({ZONE, MARKER}), record.fingerprint if record else "")
+def issued(number: int, record: Record | None = None, begins: datetime = NOW) -> Issued:
+    fingerprint = record.fingerprint if record else f"of {number}"
+    return Issued(f"cf{number}", frozenset({ZONE, MARKER}), fingerprint, begins)
 
 
-def actual(*records: Record, orphans: int = 0) -> Actual:
-    alone = [issued(1000 + number) for number in range(orphans)]
-    return certificates.match([*(issued(record.id, record) for record in records), *alone], records, "lab")
+def actual(*records: Record, alone: Sequence[Issued] = ()) -> Actual:
+    return pairs.match([*(issued(record.id, record) for record in records), *alone], records, "lab", NOW)
 
 
 def made(plan: certificates.Plan) -> list[str]:
@@ -109,7 +111,7 @@ def test_another_type_of_key_and_a_revoked_one_will_not_do() -> None:
     there = actual(uploaded(1))
     [step] = certificates.plan_present(wanted(key_type="rsa"), there, NOW).steps
     assert step.change.why == "another type of key"
-    revoked = certificates.match([], [uploaded(1)], "lab")
+    revoked = pairs.match([], [uploaded(1)], "lab", NOW)
     [step] = certificates.plan_present(wanted(), revoked, NOW).steps
     assert step.change.why == "the last one was revoked"
 
@@ -120,7 +122,7 @@ def test_one_can_be_renewed_on_request() -> None:
 
 
 def test_what_was_issued_and_never_uploaded_is_revoked_by_every_state() -> None:
-    there = actual(uploaded(1), orphans=1)
+    there = actual(uploaded(1), alone=[issued(1000, begins=NOW - CUT_SHORT + timedelta(seconds=1))])
     for plan in (
         certificates.plan_present(wanted(), there, NOW),
         certificates.plan_tidied(wanted(), there, NOW),
@@ -130,9 +132,26 @@ def test_what_was_issued_and_never_uploaded_is_revoked_by_every_state() -> None:
         assert plan.steps[0].issued == there.orphans[0]
 
 
+@pytest.mark.parametrize(
+    "stray",
+    [issued(1000, begins=NOW - CUT_SHORT), Issued("cf1000", frozenset({ZONE, MARKER}))],
+    ids=["issued long ago", "nobody knows when"],
+)
+def test_what_may_be_used_from_another_project_is_left_and_told(stray: Issued) -> None:
+    there = actual(alone=[stray])
+    for plan, steps in (
+        (certificates.plan_present(wanted(), there, NOW), ["issue origin"]),
+        (certificates.plan_tidied(wanted(), there, NOW), []),
+        (certificates.plan_absent(wanted(), there), []),
+    ):
+        assert made(plan) == steps
+        [warning] = plan.warnings
+        assert "the certificate cf1000 of this environment, which is not in this Hetzner project" in warning
+
+
 def test_what_somebody_has_uploaded_elsewhere_is_no_orphan() -> None:
     moved = uploaded(1, env="other")
-    there = certificates.match([issued(1, moved)], [moved], "lab")
+    there = pairs.match([issued(1, moved)], [moved], "lab", NOW)
     assert (list(there.pairs), list(there.orphans)) == ([], [])
 
 

@@ -13,8 +13,8 @@ from ansible_collections.bulwark.hetzner.plugins.module_utils.cloudflare.client 
     UnansweredError,
     create_client,
 )
-from ansible_collections.bulwark.hetzner.plugins.module_utils.cloudflare.plan import REPAIRS, settle
-from ansible_collections.bulwark.hetzner.plugins.module_utils.retries import MAX_RETRIES
+from ansible_collections.bulwark.hetzner.plugins.module_utils.cloudflare.plan import settle
+from ansible_collections.bulwark.hetzner.plugins.module_utils.retries import MAX_RETRIES, REPAIRS
 
 from tests.unit.cloudflare.conftest import TOKEN, envelope, refusal
 from tests.unit.object_storage.edge import Answer, Edge
@@ -70,6 +70,7 @@ def test_where_no_total_is_told_a_page_without_anything_new_ends_it(edge: Edge, 
         pytest.param(Answer(522, b"timed out"), id="Cloudflare's own status"),
         pytest.param(Answer(cut=True), id="cut"),
         pytest.param(Answer(200, b"half", {"Content-Length": "8"}), id="half an answer"),
+        pytest.param(Answer(200, b"<html>please log in"), id="somebody else's answer"),
     ],
 )
 def test_what_passes_is_asked_again_after_growing_pauses(
@@ -183,7 +184,19 @@ def test_a_zone_costs_one_request(edge: Edge, client: Client) -> None:
     assert [asked.path for asked in edge.asked] == ["/zones?name=example.com"]
 
 
-@pytest.mark.parametrize(("there", "sees"), [(["a.example", "b.example"], "a.example, b.example"), ([], "none")])
+def test_of_zones_with_the_same_name_the_active_one_is_taken(edge: Edge, client: Client) -> None:
+    states = {"y": "moved", "z": "active"}
+    edge.answers = [envelope([{"id": key, "name": "example.com", "status": state} for key, state in states.items()])]
+    assert zones.find(client) == "z"
+
+
+@pytest.mark.parametrize(
+    ("there", "sees"),
+    [
+        (["a.example", "b.example"], "a.example, b.example"),
+        ([], "none, and may lack the permission Zone → Zone → Read"),
+    ],
+)
 def test_an_unknown_zone_names_those_there_are(edge: Edge, client: Client, there: list[str], sees: str) -> None:
     edge.answers = [envelope([], 0), envelope([{"id": name, "name": name} for name in there], len(there))]
     with pytest.raises(CloudflareError, match=f"no zone example.com that the token may see; it sees {sees}: correct"):
@@ -210,6 +223,12 @@ def test_names_are_whole(name: str, whole: str) -> None:
 @pytest.mark.parametrize("name", ["", "www.other.org.", "a b", "-a", "a..b", "a.*.b", "x" * 64, "notexample.com."])
 def test_names_that_are_none(name: str) -> None:
     with pytest.raises(CloudflareError, match=r"is no name such as|does not lie in the zone example\.com"):
+        zones.full_name(name, "example.com")
+
+
+@pytest.mark.parametrize("name", ["straße", "\u200dwww"])
+def test_names_that_could_be_two_are_refused(name: str) -> None:
+    with pytest.raises(CloudflareError, match="can be written as a name of DNS in two ways: write it as xn--"):
         zones.full_name(name, "example.com")
 
 

@@ -31,7 +31,9 @@ def _secrets(spec: dict[str, Any], where: str = "") -> list[str]:
 
 
 def test_secrets_are_the_token_and_private_keys() -> None:
-    assert _secrets(SPEC) == ["api_token", "services.http.certificates.private_key"]
+    """And what a private key may be given among by mistake."""
+    certificate = "services.http.certificates"
+    assert _secrets(SPEC) == ["api_token", f"{certificate}.certificate", f"{certificate}.private_key"]
 
 
 @pytest.mark.parametrize(
