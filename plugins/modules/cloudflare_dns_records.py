@@ -139,8 +139,9 @@ plan:
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ..module_utils.cloudflare import records, zones
+from ..module_utils.cloudflare import record_options, records, zones
 from ..module_utils.cloudflare.client import ARGUMENTS, CloudflareError, create_client
+from ..module_utils.cloudflare.marks import check_environment
 from ..module_utils.cloudflare.plan import RefusedPlanError
 from ..module_utils.cloudflare.run import carry_out
 
@@ -153,7 +154,7 @@ SPEC = {
         "elements": "dict",
         "options": {
             "name": {"type": "str", "required": True},
-            "type": {"type": "str", "choices": list(records.TYPES), "required": True},
+            "type": {"type": "str", "choices": list(record_options.TYPES), "required": True},
             "content": {"type": "str", "required": True},
             "proxied": {"type": "bool"},
             "ttl": {"type": "int"},
@@ -169,9 +170,9 @@ def main() -> None:
     options = module.params
     try:
         zone = options["zone"] = zones.check_zone(options["zone"])
-        environment = records.check_environment(options["environment_name"])
-        declared = records.parse(options["records"], zone) if options["state"] == "present" else []
-        allow = records.parse_allow(options["allow"], zone)
+        environment = check_environment(options["environment_name"])
+        declared = record_options.parse(options["records"], zone) if options["state"] == "present" else []
+        allow = record_options.parse_allow(options["allow"], zone)
         client = create_client(options)
         result = carry_out(
             client,

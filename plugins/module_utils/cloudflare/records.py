@@ -14,44 +14,27 @@ https://developers.cloudflare.com/dns/manage-dns-records/how-to/batch-record-cha
 
 from __future__ import annotations
 
-import re
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from ipaddress import IPv4Address, IPv6Address
 from itertools import groupby
 from typing import Any
 
-from .client import Client, CloudflareError
+from .client import Client
+from .contents import quoted, told
+from .marks import mark
 from .plan import Change
-from .zones import full_name, punycode
+from .record_options import AUTOMATIC, IN_THE_WAY, Declared
 
-TYPES = ("A", "AAAA", "CNAME", "TXT")
 #: A zone of ours has far fewer, so that one request reads them all. The vendor allows more.
 PER_PAGE = 1000
-#: Seconds to live that mean "automatic", the only one a proxied record has.
-AUTOMATIC = 1
-#: Kinds that no record of the first kind may share its name with.
-IN_THE_WAY = {"A": ("CNAME", "NS"), "AAAA": ("CNAME", "NS"), "CNAME": ("A", "AAAA", "NS"), "TXT": ("NS",)}
 #: A batch's operations, in the order in which Cloudflare carries them out.
 _OPERATIONS = {"DELETE": "deletes", "PATCH": "patches", "POST": "posts"}
 
 
 @dataclass(frozen=True)
-class Declared:
-    """A record as the options ask for it; what is None is left as it is."""
-
-    name: str
-    type: str
-    content: str
-    proxied: bool | None
-    ttl: int | None
-    comment: str | None
-
-
-@dataclass(frozen=True)
 class Record:
-    """A record as the API tells it, its content in the form of :func:`_normal`."""
+    """A record as the API tells it, its content in the form of :func:`.contents.normal`."""
 
     id: str
     name: str
@@ -74,70 +57,8 @@ class Step:
     together: bool = False  # with all others of the same name
 
 
-def check_environment(name: str) -> str:
-    """Raises :class:`CloudflareError` for an environment whose name cannot be part of the mark."""
-    if not re.fullmatch(r"[A-Za-z0-9._-]{1,63}", name):
-        raise CloudflareError(
-            f"environment_name: {name!r} cannot mark records: use at most 63 letters, digits, '.', '_' and '-'."
-        )
-    return name
-
-
-def mark(environment: str) -> str:
-    """What the comments of an environment's records begin with."""
-    return f"bulwark:{environment}"
-
-
 def owned(record: Record, environment: str) -> bool:
     return record.comment == mark(environment) or record.comment.startswith(f"{mark(environment)} ")
-
-
-def parse(records: Sequence[Mapping[str, Any]], zone: str) -> list[Declared]:
-    """Raises :class:`CloudflareError` for records that there cannot be."""
-    declared = [_parse(record, zone) for record in records]
-    seen: set[tuple[str, str, str]] = set()
-    kinds = defaultdict(list)
-    for record in declared:
-        key = (record.name, record.type, record.content)
-        if key in seen:
-            raise CloudflareError(f"records: {record.name} {record.type} {record.content} is declared twice.")
-        seen.add(key)
-        kinds[record.name].append(record.type)
-    for name, types in kinds.items():
-        others = {kind for kind in types if kind in IN_THE_WAY["CNAME"]}
-        if "CNAME" in types and (others or types.count("CNAME") > 1):
-            raise CloudflareError(
-                f"records: {name} has a CNAME and another record beside it, which DNS does not allow: keep the CNAME "
-                "alone, or declare addresses only."
-            )
-    return declared
-
-
-def _parse(record: Mapping[str, Any], zone: str) -> Declared:
-    try:
-        name = full_name(record["name"], zone)
-        content = _normal(record["type"], record["content"], zone)
-    except (CloudflareError, ValueError) as error:
-        raise CloudflareError(f"records: {record['name']} {record['type']}: {error}") from error
-    proxied, ttl = record.get("proxied"), record.get("ttl")
-    if proxied and record["type"] == "TXT":
-        raise CloudflareError(f"records: {name}: a TXT record cannot be proxied.")
-    if ttl is not None and ttl != AUTOMATIC and not 30 <= ttl <= 86400:
-        raise CloudflareError(f"records: {name}: ttl is 1 (automatic), or from 30 to 86400 seconds.")
-    if proxied and ttl not in (None, AUTOMATIC):
-        raise CloudflareError(f"records: {name}: a proxied record has no ttl but the automatic one: leave ttl out.")
-    return Declared(name, record["type"], content, proxied, ttl, record.get("comment"))
-
-
-def parse_allow(names: Iterable[str], zone: str) -> frozenset[str]:
-    """Names of which records of others may be taken over. Raises :class:`CloudflareError`."""
-    allowed = set()
-    for name in names:
-        kind, _, rest = name.partition("/")
-        if kind != "record" or not rest:
-            raise CloudflareError(f"allow: {name!r} is not record/NAME such as record/www.")
-        allowed.add(full_name(rest, zone))
-    return frozenset(allowed)
 
 
 def read(client: Client, zone_id: str) -> list[Record]:
@@ -147,7 +68,7 @@ def read(client: Client, zone_id: str) -> list[Record]:
             id=data["id"],
             name=data["name"].lower(),
             type=data["type"],
-            content=_there(data["type"], data.get("content") or "", client.zone),
+            content=told(data["type"], data.get("content") or "", client.zone),
             proxied=bool(data.get("proxied")),
             ttl=data["ttl"],
             comment=data.get("comment") or "",
@@ -301,7 +222,7 @@ def _body(item: Declared, record: Record | None, environment: str) -> dict[str, 
     return {
         "name": item.name,
         "type": item.type,
-        "content": _quoted(item.content) if item.type == "TXT" else item.content,
+        "content": quoted(item.content) if item.type == "TXT" else item.content,
         "proxied": proxied,
         "ttl": AUTOMATIC if proxied else ttl,
         "comment": comment,
@@ -310,7 +231,7 @@ def _body(item: Declared, record: Record | None, environment: str) -> dict[str, 
 
 def _body_of(record: Record) -> dict[str, Any]:
     return {
-        "content": _quoted(record.content) if record.type == "TXT" else record.content,
+        "content": quoted(record.content) if record.type == "TXT" else record.content,
         "proxied": record.proxied,
         "ttl": record.ttl,
         "comment": record.comment,
@@ -319,45 +240,3 @@ def _body_of(record: Record) -> dict[str, Any]:
 
 def _shown(body: Mapping[str, Any]) -> dict[str, Any]:
     return {key: body[key] for key in ("content", "proxied", "ttl", "comment")}
-
-
-def _there(kind: str, content: str, zone: str) -> str:
-    try:
-        return _normal(kind, content, zone)
-    except (CloudflareError, ValueError):  # of a kind, or written in a way, that only Cloudflare has to understand
-        return content
-
-
-def _normal(kind: str, content: str, zone: str) -> str:
-    """One way to write the same content. Raises ValueError or :class:`CloudflareError`."""
-    if kind == "A":
-        return str(IPv4Address(content.strip()))
-    if kind == "AAAA":
-        return str(IPv6Address(content.strip()))
-    if kind == "CNAME":
-        name = punycode(content).removesuffix(".")
-        if name == "@":
-            return zone
-        if not re.fullmatch(r"([a-z0-9_-]{1,63}\.)+[a-z0-9-]{2,63}", name):
-            raise CloudflareError(f"{content!r} is no whole name such as www.example.com.")
-        return name
-    if kind == "TXT":
-        return _unquoted(content)
-    return content
-
-
-_STRING = re.compile(r'"((?:[^"\\]|\\.)*)"', re.DOTALL)
-
-
-def _unquoted(content: str) -> str:
-    """The text of a TXT record, which is written as one or more quoted strings."""
-    if not content.startswith('"'):
-        return content
-    return "".join(re.sub(r"\\(.)", r"\1", part, flags=re.DOTALL) for part in _STRING.findall(content))
-
-
-def _quoted(text: str) -> str:
-    """As Cloudflare stores it: strings of at most 255 bytes."""
-    size = 255 if text.isascii() else 63  # a character takes up to four bytes
-    parts = [text[start : start + size] for start in range(0, len(text), size)] or [""]
-    return " ".join('"' + part.replace("\\", "\\\\").replace('"', '\\"') + '"' for part in parts)

@@ -16,6 +16,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from .client import Client, CloudflareError, RefusedError
+from .marks import check_environment, mark
 from .plan import Change
 from .zones import full_name
 
@@ -41,7 +42,7 @@ class Header:
         hosts = " ".join(f'"{name}"' for name in self.hostnames)
         return {
             "ref": self.ref,
-            "description": f"bulwark:{self.environment} {self.name}",
+            "description": f"{mark(self.environment)} {self.name}",
             "expression": f"http.host in {{{hosts}}}",
             "action": "rewrite",
             "action_parameters": {"headers": {self.name: {"operation": "set", "value": self.value}}},
@@ -59,9 +60,7 @@ class Step:
 
 def parse(options: Mapping[str, Any], zone: str) -> Header:
     """Raises :class:`CloudflareError` for what Cloudflare would not set, or for names outside of the zone."""
-    environment, name, value = options["environment_name"], options["name"], options["value"] or ""
-    if not re.fullmatch(r"[A-Za-z0-9._-]{1,63}", environment):
-        raise CloudflareError(f"environment_name: {environment!r} has more than letters, digits, '.', '_' and '-'.")
+    environment, name, value = check_environment(options["environment_name"]), options["name"], options["value"] or ""
     if not re.fullmatch(r"[A-Za-z0-9_-]{1,100}", name) or name.lower().startswith(("cf-", "x-cf-")):
         raise CloudflareError(f"name: {name!r} is no header that may be set, such as X-Edge-Secret.")
     if options["state"] == "present" and not re.fullmatch(r"[\x21-\x7e]{16,1024}", value):

@@ -7,7 +7,7 @@ import json
 from typing import Any
 
 import pytest
-from ansible_collections.bulwark.hetzner.plugins.module_utils.cloudflare import records
+from ansible_collections.bulwark.hetzner.plugins.module_utils.cloudflare import marks, record_options, records
 from ansible_collections.bulwark.hetzner.plugins.module_utils.cloudflare.client import Client, CloudflareError
 from ansible_collections.bulwark.hetzner.plugins.module_utils.cloudflare.records import Record, Step
 
@@ -29,7 +29,7 @@ def there(name: str, kind: str = "A", content: str = "192.0.2.1", comment: str =
 
 
 def plan(wanted: list[dict[str, Any]], found: list[Record], *allow: str) -> list[Step]:
-    return records.plan(records.parse(wanted, ZONE), found, "lab", ZONE, records.parse_allow(allow, ZONE))
+    return records.plan(record_options.parse(wanted, ZONE), found, "lab", ZONE, record_options.parse_allow(allow, ZONE))
 
 
 def made(steps: list[Step]) -> list[str]:
@@ -147,22 +147,22 @@ def test_what_is_in_nobodys_way_stays(found: Record) -> None:
 )
 def test_records_that_there_cannot_be(record: dict[str, Any], sentence: str) -> None:
     with pytest.raises(CloudflareError) as error:
-        records.parse([record], ZONE)
+        record_options.parse([record], ZONE)
     assert sentence in str(error.value)
 
 
 def test_records_that_cannot_be_beside_each_other() -> None:
     with pytest.raises(CloudflareError, match="declared twice"):
-        records.parse([declared("a"), declared("a.example.com")], ZONE)
+        record_options.parse([declared("a"), declared("a.example.com")], ZONE)
     for other in (declared("a"), declared("a", "CNAME", "b.example")):
         with pytest.raises(CloudflareError, match="has a CNAME and another record beside it"):
-            records.parse([declared("a", "CNAME", ZONE), other], ZONE)
+            record_options.parse([declared("a", "CNAME", ZONE), other], ZONE)
 
 
 @pytest.mark.parametrize("name", ["www", "zone/www", "record/"])
 def test_consent_is_given_by_name(name: str) -> None:
     with pytest.raises(CloudflareError, match="is not record/NAME such as record/www"):
-        records.parse_allow([name], ZONE)
+        record_options.parse_allow([name], ZONE)
 
 
 @pytest.mark.parametrize(
@@ -182,6 +182,6 @@ def test_texts_are_quoted_as_cloudflare_stores_them(text: str, written: str) -> 
 
 
 def test_environments_that_cannot_be_part_of_the_mark() -> None:
-    assert records.check_environment("my_lab") == "my_lab"
+    assert marks.check_environment("my_lab") == "my_lab"
     with pytest.raises(CloudflareError, match="cannot mark records"):
-        records.check_environment("my lab")
+        marks.check_environment("my lab")
