@@ -21,7 +21,9 @@ extends_documentation_fragment:
   - bulwark.hetzner.hcloud.attributes
 options:
   place:
-    description: C(folder), where the files go; C(mounts) and C(users), where each container sees its part, and as whom.
+    description:
+      - C(folder), where the files go; C(project), to which the containers belong; C(mounts) and C(users), where each
+        container sees its part, and as whom.
     type: dict
     required: true
   files:
@@ -81,6 +83,7 @@ from ansible_collections.bulwark.hetzner.plugins.module_utils.monitoring.placing
     Login,
     Place,
     check,
+    clear,
     entries,
     fetch,
     plan,
@@ -119,10 +122,12 @@ def main() -> None:
     module = QuietModule(argument_spec=SPEC, supports_check_mode=True)
     options = module.params
     run = runner(module)
-    place = Place(options["place"]["folder"], options["place"]["mounts"], options["place"]["users"])
+    place = Place(**options["place"])
     try:
         declared = entries(place, options["files"], options["secrets"], options["folders"])
         changes = plan(place, declared)
+        if not module.check_mode:
+            clear(place)
         if changes and not module.check_mode:
             parts = touched(place, changes)
             if COMPOSE in parts:

@@ -17,3 +17,8 @@ docker stop --time 1 bulwark-alertmanager
 docker run --detach --name bulwark-no-more --label com.docker.compose.project=bulwark-monitoring \
   --label com.docker.compose.service=no-more --label com.docker.compose.oneoff=False --entrypoint sleep postgres:17 infinity
 chmod 0644 alertmanager/secrets/heartbeat_url
+
+# Killed while it tried a login.
+mkdir -p /etc/bulwark/monitoring.new/postgres_exporter
+echo not-the-password >/etc/bulwark/monitoring.new/postgres_exporter/password
+docker run --detach --name bulwark-monitoring-trial --label com.docker.compose.project=bulwark-monitoring --entrypoint sleep postgres:17 infinity

@@ -129,6 +129,7 @@ def test_a_killed_run_was_made_good_without_a_restart_of_prometheus(host):
         "docker ps --filter label=com.docker.compose.project=bulwark-monitoring --format '{{.Names}}'"
     )
     assert sorted(names.splitlines()) == NAMES
+    assert not host.file("/etc/bulwark/monitoring.new").exists
     assert "GOMEMLIMIT=57MiB" in host.check_output(
         "docker inspect --format '{{.Config.Env}}' bulwark-blackbox-exporter"
     )

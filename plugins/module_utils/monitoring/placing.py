@@ -47,6 +47,7 @@ class Place:
     """Where files go. ``mounts``: where the container of each part sees its folder; ``users``: as whom it runs."""
 
     folder: str
+    project: str
     mounts: Mapping[str, str]
     users: Mapping[str, int]
 
@@ -97,10 +98,15 @@ def touched(place: Place, changes: Sequence[Change]) -> set[str]:
     }
 
 
+def clear(place: Place) -> None:
+    """Take away what a run that was killed has laid out."""
+    shutil.rmtree(place.staged, ignore_errors=True)
+
+
 @contextmanager
 def staged(place: Place, declared: Sequence[Entry]) -> Iterator[str]:
     """All files as they will be, beside their places, for as long as the context lasts."""
-    shutil.rmtree(place.staged, ignore_errors=True)
+    clear(place)
     try:
         moved = [
             Entry(entry.path.replace(place.folder, place.staged, 1), entry.content, entry.mode, entry.uid, entry.gid)
@@ -110,7 +116,7 @@ def staged(place: Place, declared: Sequence[Entry]) -> Iterator[str]:
         config_files.apply(config_files.plan(moved, [], {entry.path: None for entry in moved}), _no_checks)
         yield place.staged
     finally:
-        shutil.rmtree(place.staged, ignore_errors=True)
+        clear(place)
 
 
 def _no_checks(words: Sequence[str]) -> tuple[int, str]:
@@ -189,6 +195,8 @@ class Login:
             free.bind(("127.0.0.1", 0))
             listens = f"127.0.0.1:{free.getsockname()[1]}"
         words = ["docker", "run", "--detach", "--name", TRIAL, "--network", "host", "--cap-drop", "ALL", "--read-only"]
+        # So that it goes like any other that is not declared, if this run is killed.
+        words += ["--label", f"com.docker.compose.project={self.place.project}"]
         words += ["--user", str(self.place.users[part]), "--volume", f"{folder}/{part}:{self.place.mounts[part]}:ro"]
         words += [word for name, value in trial["environment"].items() for word in ("--env", f"{name}={value}")]
         self.run(["docker", "rm", "--force", TRIAL])

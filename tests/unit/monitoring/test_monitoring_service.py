@@ -192,7 +192,7 @@ ME = os.getuid()
 
 def place(tmp_path: Path) -> placing.Place:
     folder = tmp_path / "monitoring"
-    return placing.Place(str(folder), {"a": "/etc/a", "b": "/etc/b"}, {"a": ME, "b": ME})
+    return placing.Place(str(folder), "trial", {"a": "/etc/a", "b": "/etc/b"}, {"a": ME, "b": ME})
 
 
 def declared(where: placing.Place, **contents: str) -> list[config_files.Entry]:
