@@ -11,7 +11,7 @@ from ipaddress import IPv4Address, IPv6Address
 from .client import CloudflareError
 from .zones import punycode
 
-_STRING = re.compile(r'"((?:[^"\\]|\\.)*)"', re.DOTALL)
+_STRING = re.compile(r'"((?:[^"\\]|\\.)*)"\s*', re.DOTALL)
 
 
 def told(kind: str, content: str, zone: str) -> str:
@@ -41,8 +41,8 @@ def normal(kind: str, content: str, zone: str) -> str:
 
 
 def _unquoted(content: str) -> str:
-    """The text of a TXT record, which is written as one or more quoted strings."""
-    if not content.startswith('"'):
+    """The text of a TXT record, which may be written as one or more quoted strings."""
+    if not re.fullmatch(rf"(?:{_STRING.pattern})+", content, re.DOTALL):
         return content
     return "".join(re.sub(r"\\(.)", r"\1", part, flags=re.DOTALL) for part in _STRING.findall(content))
 

@@ -7,7 +7,7 @@ import json
 from typing import Any
 
 import pytest
-from ansible_collections.bulwark.hetzner.plugins.module_utils.cloudflare import marks, record_options, records
+from ansible_collections.bulwark.hetzner.plugins.module_utils.cloudflare import contents, marks, record_options, records
 from ansible_collections.bulwark.hetzner.plugins.module_utils.cloudflare.client import Client, CloudflareError
 from ansible_collections.bulwark.hetzner.plugins.module_utils.cloudflare.records import Record, Step
 

@@ -54,7 +54,7 @@ def test_a_rule_is_added_changed_in_place_and_taken_away() -> None:
         ({"hostnames": []}, "hostnames: name at least one"),
         ({"hostnames": ["*"]}, "the rule knows no wildcards"),
         ({"hostnames": ["www.other.org."]}, "does not lie in the zone"),
-        ({"environment_name": "a b"}, "environment_name: 'a b' has more than letters"),
+        ({"environment_name": "a b"}, "environment_name: 'a b' cannot mark"),
     ],
 )
 def test_what_cannot_be_is_refused(options: dict[str, Any], sentence: str) -> None:
