@@ -171,6 +171,7 @@ def test_consent_is_given_by_name(name: str) -> None:
         ("plain", '"plain"'),
         ('say "yes" \\', '"say \\"yes\\" \\\\"'),
         ("", '""'),
+        ('"yes" and no', '"\\"yes\\" and no"'),
         ("a" * 300, f'"{"a" * 255}" "{"a" * 45}"'),
         ("ä" * 70, f'"{"ä" * 63}" "{"ä" * 7}"'),
     ],
@@ -178,10 +179,10 @@ def test_consent_is_given_by_name(name: str) -> None:
 def test_texts_are_quoted_as_cloudflare_stores_them(text: str, written: str) -> None:
     [step] = plan([declared("a", "TXT", text)], [])
     assert step.body["content"] == written
-    assert plan([declared("a", "TXT", text)], [there("a", "TXT", records._there("TXT", written, ZONE))]) == []
+    assert plan([declared("a", "TXT", text)], [there("a", "TXT", contents.told("TXT", written, ZONE))]) == []
 
 
 def test_environments_that_cannot_be_part_of_the_mark() -> None:
     assert marks.check_environment("my_lab") == "my_lab"
-    with pytest.raises(CloudflareError, match="cannot mark records"):
+    with pytest.raises(CloudflareError, match="cannot mark what is its"):
         marks.check_environment("my lab")
