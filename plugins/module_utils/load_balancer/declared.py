@@ -43,7 +43,6 @@ class Certificate:
 
     name: str | None
     chain: pem.Chain | None
-    text: str
     private_key: str = field(repr=False)
     hostnames: tuple[str, ...]
 
@@ -149,12 +148,11 @@ def _service(option: Mapping[str, Any]) -> Service:
 
 
 def _certificate(where: str, option: Mapping[str, Any]) -> Certificate:
-    text = option["certificate"] or ""
     try:
-        chain = None if option["name"] else pem.parse(text)
+        chain = None if option["name"] else pem.parse(option["certificate"] or "")
     except pem.CertificateError as error:
         raise DeclarationError(f"{where}: {error}") from None
-    return Certificate(option["name"], chain, text, option["private_key"] or "", tuple(option["hostnames"] or ()))
+    return Certificate(option["name"], chain, option["private_key"] or "", tuple(option["hostnames"] or ()))
 
 
 def _targets(options: Sequence[Mapping[str, Any]]) -> tuple[Target, ...]:

@@ -35,6 +35,12 @@ class Chain:
         return self.certificates[0]
 
     @property
+    def pem(self) -> str:
+        """All of it in PEM, without whatever else stood in the text that it was read from."""
+        form = serialization.Encoding.PEM
+        return "".join(certificate.public_bytes(form).decode() for certificate in self.certificates)
+
+    @property
     def fingerprint(self) -> str:
         """SHA-256 of the certificate itself, in hexadecimal digits."""
         return hashlib.sha256(_der(self.leaf)).hexdigest()

@@ -74,7 +74,7 @@ def _uploaded(planning: Planning, certificate: Certificate, chain: pem.Chain) ->
         body = {
             "name": ref.name,
             "type": "uploaded",
-            "certificate": certificate.text,
+            "certificate": chain.pem,
             "private_key": certificate.private_key,
             "labels": ownership(planning.environment) | UPLOADED_HERE,
         }

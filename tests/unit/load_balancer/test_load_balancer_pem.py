@@ -33,7 +33,12 @@ def test_what_follows_a_certificate_is_content_too() -> None:
 
 
 def test_how_the_text_is_written_does_not_matter() -> None:
-    assert pem.parse(f"a note\n{PAIR.certificate}\n\n").content == pem.parse(PAIR.certificate).content
+    lines = PAIR.certificate.replace("\n", "\r\n")
+    for text in (f"a note\n{PAIR.certificate}\n\n", lines):
+        chain = pem.parse(text)
+        assert chain.content == pem.parse(PAIR.certificate).content
+        assert chain.pem.split() == PAIR.certificate.split()
+        assert "\r" not in chain.pem
 
 
 @pytest.mark.parametrize("text", ["", "certificate", "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----"])
