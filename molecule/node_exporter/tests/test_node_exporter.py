@@ -11,6 +11,8 @@ FOLDER = "/var/lib/bulwark/metrics"
 
 @pytest.fixture(scope="module")
 def metrics(host):
+    # The timer was started a moment ago.
+    host.run(f"timeout 30 sh -c 'until grep -q \"^bulwark_reboot_required 1\" {FOLDER}/host.prom; do sleep 0.3; done'")
     return host.check_output(f"curl -fsS {URL}")
 
 
