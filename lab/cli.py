@@ -87,7 +87,8 @@ def environment() -> None:
         "CLOUDFLARE_BASE_URL": settings.CLOUDFLARE_URL,
         "BULWARK_LAB_PUBLIC_KEY": public_key,
         "ANSIBLE_PRIVATE_KEY_FILE": str(lifecycle.ADMIN_KEY),
-        "BULWARK_LAB_POSTGRES_VERSION": containers.version("postgres"),
+        # Of the images that the registry has; what was set up on another day has others.
+        "BULWARK_LAB_VERSIONS": json.dumps({name: containers.version(name) for name in settings.CONTAINER_IMAGES}),
     }.items():
         print(f"export {name}='{value}'")
 

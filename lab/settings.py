@@ -70,4 +70,12 @@ PRIVATE_INTERFACE = "enp7s0"
 UPLINK_PORTS = (80, 443)
 
 #: Container images that ``up`` makes, by their names in ``lab.containers.recipes``, so that servers can pull them.
-CONTAINER_IMAGES: tuple[str, ...] = ("postgres", "bulwark/application", "bulwark/application-proxy")
+CONTAINER_IMAGES: tuple[str, ...] = (
+    "postgres",
+    "bulwark/application",
+    "bulwark/application-proxy",
+    "prom/prometheus",
+    "prom/alertmanager",
+    "prom/blackbox-exporter",
+    "prometheuscommunity/postgres-exporter",
+)

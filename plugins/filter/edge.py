@@ -51,7 +51,10 @@ RETURN = r"""
 _value:
   description:
     - C(zone), C(zone_owned), C(hostnames), C(settings) and C(records) for Cloudflare, and C(load_balancer) with the
-      options of the load balancer. Empty where the topology has no C(edge).
+      options of the load balancer.
+    - For who looks at it, C(urls) that users ask, C(check) (C(path) and C(host) of the health check) and C(origin)
+      (C(name), C(address) and C(server_name) of the load balancer in the private network).
+    - Empty where the topology has no C(edge).
   type: dict
 """
 

@@ -51,11 +51,20 @@ def edge(data: object, certificate: str, addresses: Iterable[str]) -> dict[str, 
     if topology.edge is None:
         return {}
     balancer, front = topology.load_balancer, topology.edge
+    names = [name for name in front.hostnames if not name.startswith("*.")]
     types = [("AAAA" if ip_address(address).version == 6 else "A", address) for address in addresses]
     return {
         "zone": front.zone,
         "zone_owned": front.zone_owned,
         "hostnames": list(front.hostnames),
+        "urls": [f"https://{name}{balancer.health_check.path}" for name in names],
+        "check": {"path": balancer.health_check.path, "host": balancer.health_check.host},
+        # Reached over the private network, where it shows the same certificate.
+        "origin": {
+            "name": balancer.name,
+            "address": f"{topology.load_balancer_address}:443",
+            "server_name": next(iter(names), front.zone),
+        },
         "settings": {
             "ssl": "strict",
             "always_use_https": True,
