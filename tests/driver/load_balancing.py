@@ -41,7 +41,8 @@ PUBLIC_IPV6 = "2001:db8:0:9::/64"
 #: What ends a test that waits for something that never comes.
 PATIENCE_SECONDS = 30
 
-CHECK = HealthCheck("http", 80, interval=1, timeout=1, retries=2, domain="www.bulwark.example", path="/up")
+#: With more time for an answer than one ever takes, however busy the machine is: what fails, says so.
+CHECK = HealthCheck("http", 80, interval=1, timeout=10, retries=2, domain="www.bulwark.example", path="/up")
 SERVICE = Service("http", 80, 80, proxyprotocol=False, health_check=CHECK)
 
 
@@ -71,15 +72,20 @@ class Target:
         self.address = f"10.0.0.{number}"
         self.namespace = f"{settings.PREFIX}-target-{number}"
         self.nic = PrivateNic(f"86:00:00:00:00:{number:02x}", NETWORK, self.address)
+        self._listener: socket.socket | None = None
+        self.begin()
+        namespaces.create(self.namespace)
+
+    def begin(self) -> None:
+        """Be as at first, but for the listener."""
         self.status = 200  # of answers to health checks
         self.body = "all is well"
         self.silent = False  # keeps health checks waiting
         self.busy = False  # keeps users waiting
+        # New ones: what is still under way belongs to the test before.
         self.asked: list[Request] = []
         self.checked: list[Request] = []
         self.tls: ssl.SSLContext | None = None
-        self._listener: socket.socket | None = None
-        namespaces.create(self.namespace)
 
     def plug(self) -> None:
         interface, gateway = settings.PRIVATE_INTERFACE, router.gateway(IP_RANGE)
@@ -97,17 +103,19 @@ class Target:
             ],
         )
 
-    def listen(self, port: int = 80) -> None:
-        self._listener = namespaces.inside(
-            self.namespace, lambda: socket.create_server((self.address, port), backlog=200)
-        )
-        threading.Thread(target=self._accept, args=[self._listener], daemon=True).start()
+    def listen(self) -> None:
+        if self._listener is None:
+            self._listener = namespaces.inside(
+                self.namespace, lambda: socket.create_server((self.address, 80), backlog=200)
+            )
+            threading.Thread(target=self._accept, args=[self._listener], daemon=True).start()
 
     def refuse(self) -> None:
         """As when the process has ended."""
         assert self._listener
         self._listener.shutdown(socket.SHUT_RDWR)
         self._listener.close()
+        self._listener = None
 
     def _accept(self, listener: socket.socket) -> None:
         with suppress(OSError):
@@ -131,9 +139,10 @@ class Target:
                 headers.append((name, value))
             request = Request(line.strip(), headers, proxy)
             if line.startswith("GET /up"):
+                # As it was before anybody could know of this request.
+                status, body, silent = self.status, self.body, self.silent
                 self.checked.append(request)
-                status, body = self.status, self.body
-                while self.silent:
+                while silent and self.silent:
                     time.sleep(0.01)
             elif line:
                 self.asked.append(request)
@@ -153,6 +162,15 @@ class World:
     def __init__(self) -> None:
         internet.up()
         self.targets = [Target(11), Target(12), Target(13)]
+        self.begin()
+        self.sync_network()
+        for target in self.targets:
+            target.plug()
+            target.listen()
+        self.sync_network()
+
+    def begin(self) -> None:
+        """Describe a load balancer that is not there, before targets that are as at first."""
         self.described = LoadBalancer(
             load_balancer_id=LOAD_BALANCER,
             algorithm="round_robin",
@@ -162,11 +180,13 @@ class World:
             services=(SERVICE,),
             targets=tuple(target.address for target in self.targets[:2]),
         )
-        self.sync_network()
+
+    def reset(self) -> None:
+        load_balancers.delete(LOAD_BALANCER)
         for target in self.targets:
-            target.plug()
+            target.begin()
             target.listen()
-        self.sync_network()
+        self.begin()
 
     def sync_network(self, network_id: int = NETWORK) -> None:
         members = [NetworkMember(target.number, target.nic) for target in self.targets]

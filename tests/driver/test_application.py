@@ -24,7 +24,7 @@ from tests.checkout import ROOT
 from tests.driver.test_container_images import docker, loaded
 
 PREFIX = f"bulwark-trial-application-{os.getpid()}"
-PUBLISHED = "127.0.0.1:18080"
+PUBLISHED = f"127.0.0.1:{18000 + os.getpid() % 10000}"
 SLOW = "/slow?seconds=0.03"
 
 #: One request every 10 ms, every second one on a connection that stays, until its input ends. Prints what was answered.

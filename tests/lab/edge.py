@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+import atexit
 import ipaddress
+import shutil
 import socket
 import ssl
+import tempfile
 import threading
 from collections.abc import Coroutine, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -71,6 +75,16 @@ def self_signed(*names: str, days: int = 30) -> tuple[str, str]:
     return certificate.public_bytes(serialization.Encoding.PEM).decode(), _pem(key)
 
 
+@cache
+def _authorities() -> Path:
+    """Both authorities and the users' certificate, made once: that takes longer than most tests."""
+    folder = Path(tempfile.mkdtemp(prefix="bulwark-authorities-"))
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    Authority(folder / "cloudflare")
+    certificates.issue((ZONE, f"*.{ZONE}"), folder / "public")
+    return folder
+
+
 class EdgeOnLoopback:
     """A running edge. What it knows is changed by ``change``, as the API's process would."""
 
@@ -79,6 +93,7 @@ class EdgeOnLoopback:
         self.file = StateFile(folder / "state.json")
         self.store: Store = state.fresh()
         self.file.save(self.store)
+        shutil.copytree(_authorities(), folder, dirs_exist_ok=True)
         self.authority = Authority(folder / "cloudflare")
         self.public = certificates.authority(folder / "public")[0]
         user_files = certificates.issue((ZONE, f"*.{ZONE}"), folder / "public")

@@ -116,7 +116,7 @@ def visits(primary: Member, replica: Member) -> Any:
 @contextmanager
 def running(database: Any = None, secret: str = "") -> Iterator[Any]:
     made = server.Server(("127.0.0.1", 0), "app-01", "7", database, secret)
-    thread = threading.Thread(target=made.serve_forever, daemon=True)
+    thread = threading.Thread(target=made.serve_forever, args=[0.01], daemon=True)
     thread.start()
     try:
         yield made
