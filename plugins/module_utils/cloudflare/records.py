@@ -96,7 +96,12 @@ def plan(
     for name in sorted(wanted.keys() | ours):
         planning = _Name(environment, zone, name, wanted[name], found[name], name in allow)
         steps += planning.steps()
-    return steps
+    return sorted(steps, key=_turn)
+
+
+def _turn(step: Step) -> int:
+    """A name may lead to another one, which so is there before, and goes after."""
+    return 1 if step.together else {"POST": 0, "PATCH": 1, "DELETE": 2}[step.method]
 
 
 @dataclass(frozen=True)
@@ -123,12 +128,12 @@ class _Name:
                 steps.append(self._delete(record, f"in the way of {' and '.join(sorted(kinds))}"))
         for kind in sorted(kinds):
             steps += self._set(kind)
-        # One that is replaced by another kind makes room first, in the same request; others go last.
+        # One that is replaced by another kind makes room first, in the same request.
         made = [step.type for step in steps if step.method == "POST"]
         if any(step.type in IN_THE_WAY[kind] for step in steps if step.method == "DELETE" for kind in made):
             order = list(_OPERATIONS)
             return [replace(step, together=True) for step in sorted(steps, key=lambda step: order.index(step.method))]
-        return sorted(steps, key=lambda step: step.method == "DELETE")
+        return steps
 
     def _set(self, kind: str) -> list[Step]:
         """The records of one kind: first those whose content stays, then others change theirs in place."""

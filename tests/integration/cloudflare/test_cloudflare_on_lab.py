@@ -48,12 +48,12 @@ def test_records_check_create_again_change_delete(run: Run, edge: Served) -> Non
 
     changed = dns(run, record("@", content=OTHER), record("@", "AAAA", "2001:DB8::1"))
     assert [(step["name"], step["action"]) for step in changed["plan"]] == [
-        (f"{ZONE} A", "update"),
         (f"{ZONE} AAAA", "create"),
+        (f"{ZONE} A", "update"),
         (f"note.{ZONE} TXT", "delete"),
         (f"www.{ZONE} CNAME", "delete"),
     ]
-    assert changed["plan"][0]["before"] == {"content": ORIGIN}
+    assert changed["plan"][1]["before"] == {"content": ORIGIN}
     assert edge.records()[:2] == [(ZONE, "A", OTHER, True, MARK), (ZONE, "AAAA", "2001:db8::1", False, MARK)]
 
     gone = run(cloudflare_dns_records, environment_name="lab", state="absent")

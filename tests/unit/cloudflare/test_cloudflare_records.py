@@ -56,15 +56,15 @@ def test_what_is_omitted_stays_and_what_is_new_has_cloudflares_defaults() -> Non
     }
 
 
-def test_content_changes_in_place_and_what_is_more_is_made_or_deleted_last() -> None:
+def test_content_changes_in_place_after_what_is_more_and_before_what_is_too_much() -> None:
     wanted = [declared("a", content=f"192.0.2.{number}") for number in (1, 2)]
     found = [there("a", content="192.0.2.3"), there("a", content="192.0.2.2")]
     [step] = plan(wanted, found)
     assert (step.change.before, step.change.after) == ({"content": "192.0.2.3"}, {"content": "192.0.2.1"})
     assert step.body["id"] == found[0].id
     assert made(plan([*wanted, declared("a", content="192.0.2.4")], found)) == [
-        "update a.example.com A PATCH",
         "create a.example.com A POST",
+        "update a.example.com A PATCH",
     ]
     assert made(plan([declared("a", content="192.0.2.9")], found)) == [
         "update a.example.com A PATCH",
@@ -157,6 +157,19 @@ def test_records_that_cannot_be_beside_each_other() -> None:
     for other in (declared("a"), declared("a", "CNAME", "b.example")):
         with pytest.raises(CloudflareError, match="has a CNAME and another record beside it"):
             record_options.parse([declared("a", "CNAME", ZONE), other], ZONE)
+
+
+def test_a_name_always_leads_to_one_that_is_there() -> None:
+    found = [there("a"), there("www", "CNAME", f"a.{ZONE}"), there("x")]
+    wanted = [declared("z"), declared("www", "CNAME", f"z.{ZONE}"), declared("x", "CNAME", f"z.{ZONE}")]
+    assert made(plan(wanted, found)) == [
+        "create z.example.com A POST",
+        "update www.example.com CNAME PATCH",
+        "delete x.example.com A DELETE",
+        "create x.example.com CNAME POST",
+        "delete a.example.com A DELETE",
+    ]
+    assert [step.together for step in plan(wanted, found)] == [False, False, True, True, False]
 
 
 @pytest.mark.parametrize("name", ["www", "zone/www", "record/"])
