@@ -188,6 +188,14 @@ def execute(host: str, command: Annotated[list[str], typer.Argument()]) -> None:
 
 
 @app.command()
+def forward(port: int, goal: Path) -> None:
+    """Lead a port of this machine to a Unix socket, until interrupted (internal: the launcher's open uses it)."""
+    from lab.forward import forward as lead
+
+    lead(port, goal, lambda: print(f"http://127.0.0.1:{port}/   until Ctrl-C", flush=True))
+
+
+@app.command()
 def report(path: Path) -> None:
     """Print what verify.yml found, a line for each thing it checked with the hosts it checked it on."""
     hosts: dict[str, list[str]] = {}
