@@ -48,6 +48,11 @@ options:
     type: list
     elements: str
     default: [alertmanager, grafana, loki]
+  left_out:
+    description: Names of what is meant not to run in this environment, for the summary to say so.
+    type: list
+    elements: str
+    default: []
   timeout:
     description: Seconds to wait until all checks hold.
     type: int
@@ -83,7 +88,7 @@ checks:
       description: What was seen.
       type: str
 summary:
-  description: Sentences about alerts that fire.
+  description: Sentences about alerts that fire, and about what was left out.
   returned: always
   type: list
   elements: str
@@ -98,6 +103,7 @@ SPEC = {
     "address": {"type": "str", "required": True},
     "servers": {"type": "list", "elements": "str", "required": True},
     "parts": {"type": "list", "elements": "str", "default": ["alertmanager", "grafana", "loki"]},
+    "left_out": {"type": "list", "elements": "str", "default": []},
     "timeout": {"type": "int", "default": 60},
 }
 
@@ -107,6 +113,8 @@ def main() -> None:
     options = module.params
     expected = Expectations(options["address"], options["servers"], options["parts"], options["timeout"])
     results, told = Examiner(expected).examine()
+    if options["left_out"]:
+        told.append(f"Not run in this environment: {', '.join(options['left_out'])}.")
     module.exit_json(changed=False, checks=named(options["host"], results), summary=told)
 
 
