@@ -135,8 +135,7 @@ def _reload(load_balancer: LoadBalancer, configuration: Path) -> None:
     home = configuration.parent
     _cut(load_balancer)
     _traffic(number)
-    current = _current(number)
-    before = haproxy.servers(_ask(number, f"@!{current.pid} show servers state")) if current else {}
+    before = haproxy.servers(_ask(number, f"@!{_current(number).pid} show servers state"))
     _write(home / haproxy.KNOWN_TARGETS, haproxy.known_targets(load_balancer, before))
     configuration.rename(home / _CONFIGURATION)
     master = pid(number)
@@ -172,20 +171,23 @@ def _failures(number: int) -> int:
 
 
 def _workers(number: int) -> list[haproxy.Worker]:
-    """All of a load balancer's workers, the one that accepts connections first."""
-    return haproxy.workers(_ask(number, "show proc"))
+    """All of a load balancer's workers, the one that accepts connections first. Raises CommandError for none."""
+    found = haproxy.workers(_ask(number, "show proc"))
+    if not found:
+        raise CommandError(f"HAProxy of load balancer {number} has no worker")
+    return found
 
 
-def _current(number: int) -> haproxy.Worker | None:
+def _current(number: int) -> haproxy.Worker:
     """The worker that accepts connections; after a reload that failed it counts among the old ones."""
-    return next(iter(_workers(number)), None)
+    return _workers(number)[0]
 
 
 def _description(number: int) -> str | None:
     """Which configuration the running worker has."""
     try:
         worker = _current(number)
-        if worker is None or worker.old:
+        if worker.old:
             return None
         return haproxy.information(_ask(number, f"@!{worker.pid} show info")).get("description")
     except CommandError:
@@ -215,10 +217,7 @@ def _ask(number: int, command: str) -> str:
 
 def status(load_balancer_id: int) -> LoadBalancerStatus:
     """What it sees of its targets, and what went through it. Raises CommandError when it does not run."""
-    worker = _current(load_balancer_id)
-    if worker is None:
-        raise CommandError(f"HAProxy of load balancer {load_balancer_id} has no worker")
-    rows = haproxy.statistics(_ask(load_balancer_id, f"@!{worker.pid} show stat -1 4 -1"))
+    rows = haproxy.statistics(_ask(load_balancer_id, f"@!{_current(load_balancer_id).pid} show stat -1 4 -1"))
     return LoadBalancerStatus(haproxy.healths(rows), _traffic(load_balancer_id))
 
 

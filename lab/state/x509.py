@@ -48,13 +48,15 @@ def problem(certificate: str, private_key: str, now: str) -> Problem | None:
         return Problem("certificate", "must not contain a private key")  # it would be part of answers
     try:
         chain = x509.load_pem_x509_certificates(certificate.encode())
-    except ValueError:
+        facts(certificate)
+        certified = _public(chain[0].public_key())
+    except (ValueError, UnsupportedAlgorithm, x509.DuplicateExtension, x509.UnsupportedGeneralNameType):
         return Problem("certificate", "must be a certificate and its chain in PEM format")
     try:
         key = serialization.load_pem_private_key(private_key.encode(), password=None)
     except (ValueError, TypeError, UnsupportedAlgorithm):
         return Problem("private_key", "must be a private key in PEM format, without a passphrase")
-    if _public(chain[0].public_key()) != _public(key.public_key()):
+    if certified != _public(key.public_key()):
         return Problem("private_key", "does not belong to the certificate")
     if _text(chain[0].not_valid_after_utc) <= now:
         return Problem("certificate", f"has expired at {_text(chain[0].not_valid_after_utc)}")

@@ -177,6 +177,15 @@ def test_an_edge_that_ends_is_started_again(world: World) -> None:
     until(lambda: world.get(f"https://{ZONE}/")[0] == 0, "its answer")
 
 
+def test_an_edge_that_nobody_has_written_down_is_ended(world: World) -> None:
+    world.end_supervising()
+    first = process.pid()
+    (settings.CLOUDFLARE / "edge.pid").unlink()
+    world.supervise()
+    until(lambda: process.pid() not in (None, first), "another process")
+    until(lambda: world.get(f"https://{ZONE}/")[0] == 0, "its answer")
+
+
 def test_an_edge_goes_on_without_the_api_and_is_taken_up_again(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     first, ensure = process.pid(), process.ensure
     looks: list[None] = []

@@ -23,7 +23,10 @@ class Pair:
 
 
 def issue(
-    names: Sequence[str] = ("bulwark.example", "*.bulwark.example"), days: int = 30, issuer: Pair | None = None
+    names: Sequence[str] = ("bulwark.example", "*.bulwark.example"),
+    days: int = 30,
+    issuer: Pair | None = None,
+    more: x509.ExtensionType | None = None,
 ) -> Pair:
     """A pair that is valid from two days ago for so many days from now; without an issuer it is its own."""
     key = ec.generate_private_key(ec.SECP256R1())
@@ -41,6 +44,8 @@ def issue(
     )
     if names:
         builder = builder.add_extension(x509.SubjectAlternativeName([x509.DNSName(name) for name in names]), False)
+    if more is not None:
+        builder = builder.add_extension(more, False)
     signer = serialization.load_pem_private_key(issuer.private_key.encode(), None) if issuer else key
     assert isinstance(signer, ec.EllipticCurvePrivateKey)
     certificate = builder.sign(signer, hashes.SHA256()).public_bytes(serialization.Encoding.PEM).decode()

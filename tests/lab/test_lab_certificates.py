@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import pytest
+from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import ExtensionOID
 from hcloud.load_balancers import LoadBalancerService, LoadBalancerServiceHttp
 
 from tests.lab import builders
@@ -88,6 +90,15 @@ def test_what_is_refused(cloud_api: CloudApi, fields: dict[str, object], field: 
     status, error = cloud_api.refused("POST", "/certificates", **body(PAIR, **fields))
     assert (status, error["code"], error["details"]["fields"][0]["name"]) == (422, "invalid_input", field)
     assert text in error["message"]
+    assert cloud_api.get("/certificates")["certificates"] == []
+
+
+def test_one_whose_names_cannot_be_read_is_refused(cloud_api: CloudApi) -> None:
+    """Or no list of certificates could be shown any more."""
+    broken = issue([], more=x509.UnrecognizedExtension(ExtensionOID.SUBJECT_ALTERNATIVE_NAME, b"no names"))
+    status, error = cloud_api.refused("POST", "/certificates", **body(broken))
+    assert status == 422
+    assert "must be a certificate and its chain in PEM format" in error["message"]
     assert cloud_api.get("/certificates")["certificates"] == []
 
 

@@ -81,6 +81,18 @@ def test_names_that_are_not_served(edge: EdgeOnLoopback) -> None:
         assert found.headers["CF-RAY"].endswith("-LAB")
 
 
+def test_what_is_no_name_fits_no_wildcard(edge: EdgeOnLoopback) -> None:
+    edge.record(f"*.{ZONE}")
+    edge.change(ssl="full")
+    certificate = files(edge.folder, *self_signed(ZONE))
+    with origin(edge.origin_https, files=certificate) as behind:
+        for host, status in ((b"any", b"200"), (b"\xfc", b"409"), (b"a" * 64, b"409"), (b"a_\\b", b"409")):
+            with edge.connect(WWW) as connection:
+                connection.sendall(b"GET / HTTP/1.1\r\nHost: " + host + f".{ZONE}\r\n\r\n".encode())
+                assert connection.recv(100).split()[1] == status, host
+    assert len(behind.heads) == 1
+
+
 @pytest.mark.parametrize("name", [f"a.b.{ZONE}", "elsewhere.example", LOOPBACK])
 def test_names_the_users_certificate_is_not_for_have_no_handshake(edge: EdgeOnLoopback, name: str) -> None:
     with pytest.raises((ssl.SSLError, ConnectionError)):

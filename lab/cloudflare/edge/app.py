@@ -17,6 +17,7 @@ from starlette.types import Message, Receive, Scope, Send
 from lab.cloudflare.edge.connections import Attempt, Connections, attempt
 from lab.cloudflare.edge.known import Known, Watch
 from lab.cloudflare.edge.pages import EdgeError, page
+from lab.cloudflare.records import valid_name
 from lab.cloudflare.rules import headers_for
 from lab.cloudflare.state import Zone
 
@@ -130,7 +131,9 @@ class Edge:
             raise EdgeError(400, "The edge opens no tunnels.")
         if _is_address(visit.host):
             raise EdgeError(1003, "The edge was called by its address. Call it by a name.")
-        records = [record for record in zone.named(visit.host) if record.proxied] if zone else []
+        # What is no name could still fit a wildcard.
+        named = zone.named(visit.host) if zone and valid_name(visit.host) else []
+        records = [record for record in named if record.proxied]
         if zone is None or not records:
             raise EdgeError(1001, f"{visit.host} is no proxied name of a zone. Is its record proxied?")
         mode = zone.settings.ssl

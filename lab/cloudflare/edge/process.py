@@ -6,14 +6,16 @@ import asyncio
 import hashlib
 import logging
 import os
+import signal
 import subprocess
 import sys
+from contextlib import suppress
 from functools import cache
 from pathlib import Path
 
 from lab import settings
 from lab.command import CommandError, end
-from lab.net import internet
+from lab.net import internet, namespaces
 
 log = logging.getLogger(__name__)
 
@@ -40,11 +42,17 @@ def pid(words: list[str] | None = None) -> int | None:
     """The process that serves the edge of this lab, None when none does; with ``words`` only one called so."""
     try:
         number = int(_PID_FILE.read_text())
-        found = Path(f"/proc/{number}/cmdline").read_text().split("\0")[1:-1]
     except (OSError, ValueError):
         return None
-    wanted = words or _words()[:-1]
-    return number if found[: len(wanted)] == wanted else None
+    return number if _is_called(number, words or _words()[:-1]) else None
+
+
+def _is_called(number: int, words: list[str]) -> bool:
+    try:
+        found = Path(f"/proc/{number}/cmdline").read_text().split("\0")[1:-1]
+    except (OSError, ValueError):
+        return False
+    return found[: len(words)] == words
 
 
 def ensure() -> None:
@@ -53,6 +61,11 @@ def ensure() -> None:
         return
     if not end(pid, _STOP_SECONDS):
         raise CommandError(f"the edge (process {pid()}) does not end")
+    # One whose number was never written down holds the ports: who started it was killed just then.
+    for stray in namespaces.processes(internet.NAME):
+        if _is_called(stray, _words()[:-1]):
+            with suppress(ProcessLookupError):
+                os.kill(stray, signal.SIGKILL)
     with LOG_FILE.open("ab") as output:
         process = subprocess.Popen(
             ["ip", "netns", "exec", internet.NAME, sys.executable, *_words()],
