@@ -52,7 +52,9 @@ def test_check_mode_foresees_nothing() -> None:
     assert sum(counts.changed for counts in hosts.values()) == 0
 
 
-@pytest.mark.parametrize("tag", ["server_baseline", "bastion_nat", "private_route"])
+@pytest.mark.parametrize(
+    "tag", ["server_baseline", "bastion_nat", "private_route", "edge", "node_exporter", "monitoring_stack"]
+)
 def test_each_role_runs_alone(tag: str) -> None:
     hosts = recap(succeed("run", "playbooks/site.yml", "--tags", tag))
     assert hosts
