@@ -10,12 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.checkout import ROOT
+from tests.monitoring.dashboards import DASHBOARDS, LOKI, PROMETHEUS, expressions
 from tests.monitoring.promql import metrics_in, refused, unknown
 
-PATHS = sorted((ROOT / "roles/monitoring_stack/files/dashboards").glob("*.json"))
-DASHBOARDS = {path.stem: json.loads(path.read_text()) for path in PATHS}
-PROMETHEUS, LOKI = "prometheus", "loki"
 #: What Alloy puts on every line, or on those of the journal or of containers.
 LOG_LABELS = {"env", "host", "role", "job", "unit", "level", "container"}
 COLUMNS = 24
@@ -23,29 +20,6 @@ COLUMNS = 24
 BUILT_IN = {"__rate_interval", "__range", "__auto", "__value", "__all"}
 
 each = pytest.mark.parametrize("name", DASHBOARDS)
-
-
-def expressions(dashboard: dict, kind: str) -> dict[str, str]:
-    """All expressions of a dashboard for one kind of data source, by who asks them."""
-    found = {}
-    for panel in dashboard["panels"]:
-        for target in panel["targets"]:
-            if panel["datasource"]["type"] == kind:
-                found[f"{dashboard['title']}, {panel['title']}, {target['refId']}"] = target["expr"]
-    if kind == PROMETHEUS:
-        for note in dashboard.get("annotations", {}).get("list", []):
-            found[f"{dashboard['title']}, annotation {note['name']}"] = note["expr"]
-        for variable in dashboard["templating"]["list"]:
-            if variable["type"] == "query" and variable["datasource"]["type"] == kind:
-                found[f"{dashboard['title']}, variable {variable['name']}"] = asked(variable)
-    return found
-
-
-def asked(variable: dict) -> str:
-    """The expression whose series have the label that a variable takes its values from."""
-    match = re.fullmatch(r"label_values\((.*), (\w+)\)", variable["query"]["query"])
-    assert match, variable["name"]
-    return match[1]
 
 
 def test_there_is_one_for_each_subject() -> None:

@@ -9,33 +9,16 @@ import pytest
 import yaml
 
 from tests.checkout import ROOT
+from tests.monitoring.document import DOCUMENT, rows, seconds
 from tests.monitoring.promql import RULES, known_metrics, metrics_in, promtool, refused, rules, unknown
 
 TESTS = sorted((ROOT / "tests/monitoring/rules").glob("*.test.yml"))
 RUNBOOKS = ROOT / "docs/runbooks"
 PAGES = sorted(path for path in RUNBOOKS.glob("*.md") if path.name != "README.md")
-DOCUMENT = ROOT / "docs/alerts.md"
 ALERTS = [rule for rule in rules() if "alert" in rule]
 NAMES = sorted({rule["alert"] for rule in ALERTS})
 #: Until a target is asked and until rules are evaluated.
 INTERVALS_SECONDS = 30
-SECONDS = {"s": 1, "min": 60, "m": 60, "h": 3600, "d": 86400}
-
-
-def seconds(text: str) -> int:
-    """A time such as 90s, 2m or 3d in Prometheus' notation, or 2 min in ours; of several in one cell the first."""
-    found = re.match(r"(\d+) ?(s|min|m|h|d)\b", text)
-    assert found, text
-    return int(found[1]) * SECONDS[found[2]]
-
-
-def rows() -> dict[str, list[str]]:
-    """The table of alerts in the document: severity, cause, fires within, resolves within."""
-    found = re.findall(r"^\| \[(\w+)\]\(runbooks/(\w+)\.md\) \| (.*) \|$", DOCUMENT.read_text(), re.MULTILINE)
-    assert found
-    assert all(name == page for name, page, _ in found)
-    assert len({name for name, *_ in found}) == len(found)
-    return {name: rest.split(" | ") for name, _, rest in found}
 
 
 def test_prometheus_accepts_them() -> None:
