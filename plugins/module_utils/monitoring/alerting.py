@@ -16,8 +16,35 @@ Document = dict[str, Any]
 SECRETS = "/etc/alertmanager/secrets"
 #: Receivers: whom alerts without a known severity go to, and the one that hears that all is well.
 NOBODY, HEARTBEAT = "nobody", "heartbeat"
-#: The alert that always fires, and the one that explains all others of its host.
-WATCHDOG, HOST_DOWN = "Watchdog", "HostDown"
+#: The alert that always fires.
+WATCHDOG = "Watchdog"
+
+#: What follows from what: while an alert that matches the first fires, those that match the second are kept back where
+#: these labels are the same. docs/alerts.md has the reasons.
+INHIBITIONS: tuple[tuple[Sequence[str], Sequence[str], Sequence[str]], ...] = (
+    (
+        ['alertname="HostDown"'],
+        ['alertname=~"Host.+|Postgres.+|ApplicationServerFailing|TargetDown"', 'alertname!="HostDown"'],
+        ["env", "instance"],
+    ),
+    (
+        ['alertname="HostDown"', 'role="bastion"'],
+        [
+            'alertname=~"PublicUrlFailing|PostgresArchivingStalled|PostgresBackupUnknown'
+            '|AlertmanagerNotificationsFailing"'
+        ],
+        ["env"],
+    ),
+    (['alertname="HostDiskFull"'], ['alertname="HostDiskFillsSoon"'], ["env", "instance", "mountpoint"]),
+    (
+        ['alertname="PostgresDown"'],
+        ['alertname="HostUnitFailed"', 'name="bulwark-postgres.service"'],
+        ["env", "instance"],
+    ),
+    (['alertname="PostgresReplicationStopped"'], ['alertname="PostgresReplicationLagging"'], ["env", "instance"]),
+    (['alertname="PostgresSlotLost"'], ['alertname="PostgresSlotHoldsWal"'], ["env", "instance", "slot_name"]),
+    (['alertname="PostgresArchivingStalled"'], ['alertname="PostgresBackupUnknown"'], ["env", "instance"]),
+)
 
 
 def alertmanager(receivers: Receivers) -> Document:
@@ -45,24 +72,17 @@ def alertmanager(receivers: Receivers) -> Document:
                 ),
             ],
         },
-        "inhibit_rules": [
-            {
-                "source_matchers": [f'alertname="{HOST_DOWN}"'],
-                "target_matchers": [f'alertname!="{HOST_DOWN}"'],
-                "equal": ["instance"],
-            },
-            {
-                "source_matchers": ['severity="critical"'],
-                "target_matchers": ['severity="warning"'],
-                "equal": ["alertname", "instance"],
-            },
-        ],
+        "inhibit_rules": [_inhibit(*one) for one in INHIBITIONS],
         "receivers": [
             {"name": NOBODY},
             *(_receiver(receivers, severity) for severity in told),
             *(_heartbeat() if receivers.heartbeat_url else []),
         ],
     }
+
+
+def _inhibit(source: Sequence[str], target: Sequence[str], equal: Sequence[str]) -> Document:
+    return {"source_matchers": list(source), "target_matchers": list(target), "equal": list(equal)}
 
 
 def secrets(receivers: Receivers) -> dict[str, str]:

@@ -12,6 +12,7 @@ from ansible_collections.bulwark.hetzner.plugins.module_utils.monitoring import 
 from ansible_collections.bulwark.hetzner.plugins.module_utils.monitoring.declared import PARTS, MonitoringError, read
 from ansible_collections.bulwark.hetzner.plugins.module_utils.monitoring.stack import Stack, stack
 
+from tests.checkout import ROOT
 from tests.unit.monitoring.declared_options import SECRETS, options
 
 
@@ -140,13 +141,18 @@ def test_mail_goes_encrypted() -> None:
     assert critical["email_configs"][0]["to"] == "alice@example.com, bob@example.com"
 
 
-def test_a_host_that_is_down_silences_its_other_alerts() -> None:
+def test_what_follows_from_what_is_what_the_documentation_says() -> None:
+    text = (ROOT / "docs/alerts.md").read_text()
+    table = text[text.index("## What follows from what") : text.index("## Decisions")]
+    rows = [[re.findall(r"`([^`]+)`", cell) for cell in row.split("|")[1:4]] for row in table.splitlines()]
+    rows = [row for row in rows if row and row[0]]
     rules = receivers()["inhibit_rules"]
-    assert {
-        "source_matchers": ['alertname="HostDown"'],
-        "target_matchers": ['alertname!="HostDown"'],
-        "equal": ["instance"],
-    } in rules
+    assert len(rows) == len(rules)
+    for (sources, targets, equal), rule in zip(rows, rules, strict=True):
+        assert rule["source_matchers"][0] == f'alertname="{sources[0]}"'
+        assert rule["equal"] == equal
+        wanted = json.dumps(rule["target_matchers"])
+        assert [name for name in targets if name.partition("=")[0].rstrip("…") not in wanted] == []
 
 
 def test_secrets_lie_in_files_of_their_own_and_nowhere_else() -> None:
