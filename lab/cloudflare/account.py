@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 from lab.cloudflare import state
@@ -26,7 +27,8 @@ class Cloudflare:
     def __init__(self, folder: Path, publish: Publish = _nowhere) -> None:
         """Takes up what an earlier process left in the folder; raises ValueError when that cannot be read.
 
-        ``publish`` makes the resolvers answer what is stored. It may take its time: it runs in a thread of its own.
+        ``publish`` makes the resolvers answer what is in the zones it is given. It may take its time: it runs in a
+        thread of its own.
         """
         self._file = StateFile(folder / state.STATE_FILE.path.name)
         self._publish = publish
@@ -56,7 +58,9 @@ class Cloudflare:
     async def publish(self) -> None:
         """Let the resolvers know."""
         async with self._publishing:
-            await asyncio.to_thread(self._publish, self.store)
+            # What a thread goes through must not change under it. Records are replaced, never changed.
+            zones = {zone.id: replace(zone, records=dict(zone.records)) for zone in self.store.zones.values()}
+            await asyncio.to_thread(self._publish, Store(zones=zones))
 
     async def reset(self) -> None:
         """The zone as at first, under the same ID, and the lab's token alone; no faults, no log, the usual limit."""

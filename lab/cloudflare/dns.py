@@ -6,7 +6,7 @@ rendered apart: when that changes, dnsmasq starts again, which takes a moment.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 from lab import settings
 from lab.cloudflare.state import Record, Store
@@ -24,17 +24,34 @@ def hosts(store: Store) -> str:
 def configuration(store: Store) -> list[str]:
     """Whose names are answered here and nowhere else, wildcards, and records that are no addresses."""
     lines = [f"local=/{zone.name}/" for zone in store.zones.values()]
+    aliases = _aliases(store)
+    lines += [f"cname={name},{goal}" for name, goal in aliases.items() if not _goes_round(name, aliases)]
     # The first A record of a wildcard only: dnsmasq knows one address for each.
     for record in _all(store):
         if record.name.startswith("*."):
             lines += [f"address=/{record.name}/{address}" for address in _addresses(record)]
-        elif record.type == "CNAME" and not record.proxied:
-            lines.append(f"cname={record.name},{record.content}")
         elif record.type == "MX":
             lines.append(f"mx-host={record.name},{record.content},{record.priority}")
         elif record.type == "TXT":
             lines.append(f"dns-rr={record.name},{_TXT},{_text(record.content)}")
     return sorted(set(lines))
+
+
+def _aliases(store: Store) -> dict[str, str]:
+    return {
+        record.name: record.content
+        for record in _all(store)
+        if record.type == "CNAME" and not record.proxied and not record.name.startswith("*.")
+    }
+
+
+def _goes_round(name: str, aliases: Mapping[str, str]) -> bool:
+    """Whether aliases end where one has been before. With such a one, dnsmasq would not start."""
+    seen: set[str] = set()
+    while name in aliases and name not in seen:
+        seen.add(name)
+        name = aliases[name]
+    return name in seen
 
 
 def _all(store: Store) -> Iterable[Record]:

@@ -245,7 +245,7 @@ async def list_records(call: Call) -> Page:
     if order is not None:
         if order not in _ORDERS:
             raise CloudflareError(1002, f"Invalid order: it must be one of {', '.join(_ORDERS)}.")
-        found.sort(key=lambda record: str(getattr(record, order)), reverse=call.one("direction") == "desc")
+        found.sort(key=lambda record: getattr(record, order), reverse=call.one("direction") == "desc")
     return call.page([wire(record) for record in found], _FIRST_PER_PAGE, _MOST_PER_PAGE)
 
 

@@ -5,13 +5,14 @@ from __future__ import annotations
 import asyncio
 import atexit
 import ipaddress
+import random
 import shutil
 import socket
 import ssl
 import tempfile
 import threading
 from collections.abc import Coroutine, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from functools import cache
@@ -36,9 +37,19 @@ ZONE = "bulwark.example"
 LOOPBACK = "127.0.0.1"
 
 
+_given: set[int] = set()
+
+
 def free_port() -> int:
-    with socket.create_server((LOOPBACK, 0)) as listener:
-        return int(listener.getsockname()[1])
+    """One on loopback that nobody has, of those that the system gives to nobody who does not ask for them."""
+    while True:
+        port = random.randrange(20000, 30000)  # noqa: S311 because nothing depends on it
+        if port in _given:
+            continue
+        with suppress(OSError), socket.create_server((LOOPBACK, port)), socket.socket(type=socket.SOCK_DGRAM) as udp:
+            udp.bind((LOOPBACK, port))
+            _given.add(port)
+            return port
 
 
 def signing_request(key: Any = None, name: str = "whoever") -> tuple[str, str]:

@@ -18,6 +18,7 @@ from lab import settings
 from lab.cloudflare import dns, state
 from lab.cloudflare.state import Record, Store
 from lab.net import dnsmasq, internet
+from tests.lab.edge import free_port
 
 ZONE = settings.CLOUDFLARE_ZONE
 TYPES = {"A": 1, "CNAME": 5, "MX": 15, "TXT": 16, "AAAA": 28}
@@ -92,9 +93,7 @@ def _after_name(message: bytes, at: int) -> int:
 def resolver(folder: Path, known: Store) -> Iterator[Resolver]:
     program = shutil.which("dnsmasq", path="/usr/sbin:/usr/bin:/sbin")
     assert program, "dnsmasq is not installed"
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+    port = free_port()
     (folder / "names").write_text(dns.hosts(known))
     fixed = [f"address=/registry.{ZONE}/198.51.100.81", f"address=/objects.{ZONE}/198.51.100.82"]
     # Where root runs the tests, dnsmasq must not become somebody who cannot read their folder.
@@ -135,6 +134,10 @@ def test_dnsmasq_answers_what_the_zone_says(tmp_path: Path) -> None:
         ("*.preview", "A", "198.51.100.9"),
         ("*.edge", "A", "198.51.100.9", True),
         ("x.preview", "A", "198.51.100.10"),
+        ("self", "CNAME", f"self.{ZONE}"),
+        ("round", "CNAME", f"about.{ZONE}"),
+        ("about", "CNAME", f"round.{ZONE}"),
+        ("into", "CNAME", f"round.{ZONE}"),
     )
     with resolver(tmp_path, known) as found:
         assert found.addresses(ZONE) == EDGE
@@ -152,6 +155,9 @@ def test_dnsmasq_answers_what_the_zone_says(tmp_path: Path) -> None:
         # Names of the lab itself are as ever.
         assert found.addresses(f"registry.{ZONE}") == ["198.51.100.81"]
         assert found.addresses(f"bucket.objects.{ZONE}") == ["198.51.100.82"]
+        # Aliases that end nowhere take no other name along.
+        for name in ("self", "round", "about", "into"):
+            assert found.addresses(f"{name}.{ZONE}") == []
         # What has no record is not asked of anybody else: an upstream there is none, and that would be refused.
         assert found.ask(f"nobody.{ZONE}", "A") == (NXDOMAIN, [])
         assert found.ask(f"six.{ZONE}", "A") == (NOERROR, [])

@@ -264,8 +264,8 @@ def listed(api: CloudflareApi, **parameters: Any) -> list[str]:
 @pytest.fixture
 def several(api: CloudflareApi) -> CloudflareApi:
     api.record(type="A", name="app", content=ORIGIN, proxied=True, comment="one of Ours")
-    api.record(type="A", name="web", content="198.51.100.151")
-    api.record(type="TXT", name="app", content="hello", comment="ours")
+    api.record(type="A", name="web", content="198.51.100.151", ttl=60)
+    api.record(type="TXT", name="app", content="hello", comment="ours", ttl=300)
     return api
 
 
@@ -292,6 +292,7 @@ def several(api: CloudflareApi) -> CloudflareApi:
         ({"comment.absent": ""}, ["web:A"]),
         ({"order": "name", "direction": "desc"}, ["web:A", "app:A", "app:TXT"]),
         ({"order": "type"}, ["app:A", "web:A", "app:TXT"]),
+        ({"order": "ttl"}, ["app:A", "web:A", "app:TXT"]),
     ],
 )
 def test_filters(several: CloudflareApi, parameters: dict[str, str], found: list[str]) -> None:
