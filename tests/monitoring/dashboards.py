@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Mapping
 
 from tests.checkout import ROOT
+from tests.monitoring.promql import VARIABLES
 
 DASHBOARDS = {
     path.stem: json.loads(path.read_text())
@@ -35,3 +37,10 @@ def asked(variable: dict) -> tuple[str, str]:
     match = re.fullmatch(r"label_values\((.*), (\w+)\)", variable["query"]["query"])
     assert match, variable["name"]
     return match[1], match[2]
+
+
+def filled(expression: str, values: Mapping[str, str]) -> str:
+    """An expression as Grafana sends it, with the values that somebody has chosen for a dashboard's variables."""
+    for name, value in VARIABLES.items():
+        expression = expression.replace(name, value)
+    return re.sub(r"\$\{?(\w+)\}?", lambda found: values[found[1]], expression)

@@ -23,7 +23,7 @@ _RANGE = re.compile(r"\[[^\[\]]*\]|\boffset\s+\S+")
 _NAME = re.compile(r"(?<![\w:.])[a-zA-Z_:][\w:]*(?!\s*\()\b")
 _WORDS = {"and", "or", "unless", "bool", "by", "without", "on", "ignoring", "group_left", "group_right", "inf", "nan"}
 #: Grafana's variables that stand where PromQL wants something else than a string.
-_VARIABLES = {"$__rate_interval": "1m", "$__interval": "1m", "$__range": "1h"}
+VARIABLES = {"$__rate_interval": "1m", "$__interval": "1m", "$__range": "1h"}
 
 
 def known_metrics() -> set[str]:
@@ -48,9 +48,15 @@ def metrics_in(expression: str) -> set[str]:
     return {name for name in names if not re.search(rf"(?<![\w:]){re.escape(name)}\s*\(", rest)}
 
 
+def selectors_in(expression: str) -> set[str]:
+    """The metrics an expression asks for, each with the labels it asks for."""
+    names = metrics_in(expression)
+    return {found[0] for found in re.finditer(r"([a-zA-Z_:][\w:]*)(\{[^{}]*\})?", expression) if found[1] in names}
+
+
 def plain(expression: str) -> str:
     """An expression as Prometheus gets it: with some value for each of Grafana's variables."""
-    for name, value in _VARIABLES.items():
+    for name, value in VARIABLES.items():
         expression = expression.replace(name, value)
     return re.sub(r"\$\{?\w+(:\w+)?\}?", "x", expression)
 

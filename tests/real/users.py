@@ -123,10 +123,11 @@ def with_load_balancer(folder: Path, **more: Any) -> str:
     return f"@{path}"
 
 
-def lab(path: str, method: str = "GET") -> Any:
+def lab(path: str, method: str = "GET", body: Any = None) -> Any:
     """Ask the management interface; ``path`` is below /_lab."""
     token = (settings.STATE / "token").read_text().strip()
-    answer = httpx.request(method, _MANAGEMENT + path, headers={"Authorization": f"Bearer {token}"}, timeout=20)
+    headers = {"Authorization": f"Bearer {token}"}
+    answer = httpx.request(method, _MANAGEMENT + path, headers=headers, json=body, timeout=20)
     return answer.raise_for_status().json() if answer.content else None
 
 
