@@ -64,6 +64,8 @@ def _filter(
 ) -> dict[str, Any]:
     known = load_balancer or {}
     addresses = [str(known[key]) for key in ("public_ipv4", "public_ipv6") if known.get(key)]
+    if known and not addresses:
+        raise AnsibleFilterError("The load balancer has no public address that names could lead to.")
     try:
         # Ansible hands over lazy containers and tagged texts; the logic wants plain ones.
         return edge(json.loads(json.dumps(topology)), str(certificate or ""), addresses)

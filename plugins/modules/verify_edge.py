@@ -115,7 +115,12 @@ from ansible_collections.bulwark.hetzner.plugins.module_utils.hcloud_client impo
     create_client,
     explain,
 )
-from ansible_collections.bulwark.hetzner.plugins.module_utils.verification.edge import Subject, examine, targets_of
+from ansible_collections.bulwark.hetzner.plugins.module_utils.verification.edge import (
+    Subject,
+    examine,
+    public_address,
+    targets_of,
+)
 
 
 def main() -> None:
@@ -145,12 +150,15 @@ def main() -> None:
         servers = {server["id"]: server["name"] for server in client.list_all("/servers")}
     except (ClientError, APIException, OSError) as error:
         module.fail_json(msg=explain(error))
+    address = public_address(found[0])
+    if not address:
+        module.fail_json(msg=f"The load balancer {params['load_balancer']} has no public address: nobody can reach it.")
     subject = Subject(
         hosts=hosts,
         path=params["path"],
         hsts_max_age=params["hsts_max_age"],
         balancer=params["load_balancer"],
-        address=(found[0]["public_net"].get("ipv4") or {}).get("ip") or "",
+        address=address,
         certificate_days=params["certificate_days"],
         timeout=params["timeout"],
         application_needed=params["application_needed"],

@@ -54,6 +54,13 @@ def test_made_repeated_and_destroyed(api: CloudApi, cloudflare: CloudflareApi) -
     assert [item for item in cloudflare.cloudflare.store.certificates.values() if not item.revoked_at] == []
 
 
+def test_one_list_of_consents_serves_all_modules(api: CloudApi, cloudflare: CloudflareApi) -> None:
+    consents = ("-e", json.dumps({"allow": ["server/app-01", "record/bulwark.example", "load_balancer/rails-lb"]}))
+    for name in ("provision.yml", "edge.yml"):
+        done = playbook(api, name, *consents, cloudflare=cloudflare)
+        assert done.returncode == 0, done.stdout + done.stderr
+
+
 def test_a_token_that_may_not_is_told_which_permission_it_lacks(api: CloudApi, cloudflare: CloudflareApi) -> None:
     cloudflare.token = "wrong"
     done = playbook(api, "edge.yml", cloudflare=cloudflare)

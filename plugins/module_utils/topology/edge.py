@@ -85,6 +85,8 @@ def edge(top: Section) -> Edge:
         _check_name(f"{section.path}.hostnames", name.removeprefix("*."))
         if name != zone and not name.endswith(f".{zone}"):
             raise TopologyError(f"{section.path}.hostnames: {name!r} is not in the zone {zone}.")
+    if all(name.startswith("*.") for name in hostnames):
+        raise TopologyError(f"{section.path}.hostnames: name at least one without a wildcard.")
     if len(set(hostnames)) != len(hostnames):
         raise TopologyError(f"{section.path}.hostnames names one twice.")
     max_age = section.whole("hsts_max_age", HSTS_MAX_AGE, 1, 10 * 365 * 86400)

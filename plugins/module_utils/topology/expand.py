@@ -63,7 +63,7 @@ def edge(data: object, certificate: str, addresses: Iterable[str]) -> dict[str, 
         "origin": {
             "name": balancer.name,
             "address": f"{topology.load_balancer_address}:443",
-            "server_name": next(iter(names), front.zone),
+            "server_name": names[0],
         },
         "settings": {
             "ssl": "strict",
@@ -82,6 +82,7 @@ def edge(data: object, certificate: str, addresses: Iterable[str]) -> dict[str, 
             "location": topology.location,
             "algorithm": balancer.algorithm,
             "network": {"name": topology.network_name, "address": str(topology.load_balancer_address)},
+            "public_interface": True,
             "services": [_service(balancer, certificate)],
             "targets": [{"label_selector": f"env={topology.environment},role-app=true", "use_private_ip": True}],
         },
@@ -107,7 +108,8 @@ def _service(balancer: LoadBalancer, certificate: str) -> dict[str, Any]:
             "interval": check.interval,
             "timeout": check.timeout,
             "retries": check.retries,
-            "http": {"domain": check.host, "path": check.path, "status_codes": ["2??", "3??"], "tls": False},
+            # Empty means none; nothing said would leave an earlier one there.
+            "http": {"domain": check.host or "", "path": check.path, "status_codes": ["2??", "3??"], "tls": False},
         },
     }
 

@@ -202,6 +202,12 @@ def path_sentence(host: str, path: str, answer: Answer, balancer: str, address: 
     return f"Path of https://{host}{path}: {' > '.join(hops)}: {answer.told()}"
 
 
+def public_address(load_balancer: Mapping[str, Any]) -> str:
+    """From the API's description of a load balancer; empty where its public interface is closed."""
+    public = load_balancer["public_net"]
+    return str((public["ipv4"] or {}).get("ip") or "") if public["enabled"] else ""
+
+
 def targets_of(load_balancer: Mapping[str, Any], names: Mapping[int, str]) -> list[Target]:
     """From the API's description of a load balancer; ``names`` are the servers' by their ids.
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from ansible.errors import AnsibleFilterError
 from ansible_collections.bulwark.hetzner.plugins.filter.edge import FilterModule
 from ansible_collections.bulwark.hetzner.plugins.module_utils.topology.expand import edge
 from ansible_collections.bulwark.hetzner.plugins.module_utils.topology.reading import TopologyError
@@ -36,7 +37,7 @@ def test_the_load_balancer_is_the_architectures() -> None:
     assert service["http"]["redirect_http"]
     check = service["health_check"]
     assert (check["interval"], check["timeout"], check["retries"]) == (15, 5, 3)
-    assert (check["http"]["path"], check["http"]["domain"]) == ("/up", None)
+    assert (check["http"]["path"], check["http"]["domain"]) == ("/up", "")
 
 
 def test_every_hostname_leads_to_every_address_through_the_proxy() -> None:
@@ -93,6 +94,7 @@ def test_what_a_person_decides_of_the_load_balancer() -> None:
         ({"edge": {"zone": "https://example.com"}}, "topology.edge.zone: 'https://example.com' is no name such as"),
         (with_edge(hostnames=["www.example.org"]), "'www.example.org' is not in the zone example.com."),
         (with_edge(hostnames=["example.com", "example.com"]), "topology.edge.hostnames names one twice."),
+        (with_edge(hostnames=["*.example.com"]), "topology.edge.hostnames: name at least one without a wildcard."),
         (with_edge(zone_owned="yes"), "topology.edge.zone_owned must be true or false, not 'yes'."),
         (with_edge(min_tls_version=1.2), "topology.edge.min_tls_version must be one of 1.0, 1.1, 1.2, 1.3, not 1.2."),
         (with_edge(hsts_max_age=0), "topology.edge.hsts_max_age must be a whole number"),
@@ -117,3 +119,9 @@ def test_the_filter_takes_addresses_from_what_the_module_returned() -> None:
     given = {"environment": "lab", "admin_addresses": ["198.51.100.7/32"], "admin_keys": {"alice": KEY}, **with_edge()}
     found = FilterModule().filters()["edge"](given, None, {"public_ipv4": "203.0.113.9", "public_ipv6": None})
     assert [record["content"] for record in found["records"]] == ["203.0.113.9"]
+
+
+def test_names_never_lead_to_nowhere() -> None:
+    given = {"environment": "lab", "admin_addresses": ["198.51.100.7/32"], "admin_keys": {"alice": KEY}, **with_edge()}
+    with pytest.raises(AnsibleFilterError, match="no public address"):
+        FilterModule().filters()["edge"](given, None, {"name": "rails-lb", "public_ipv4": None, "public_ipv6": None})
