@@ -407,6 +407,18 @@ class ArchivingStopped(Fault):
         return time.time()
 
 
+#: Faults that do not touch each other, to be made together; each by itself where it does.
+ALONE: dict[str, Callable[[], list[Fault]]] = {
+    "stop a server": lambda: [ServerStopped("app-01")],
+    "kill an application": lambda: [ApplicationKilled()],
+    "expire a certificate": lambda: [CertificateExpired()],
+    "break replication": lambda: [ReplicationBroken()],
+    "fill a disk and stop archiving": lambda: [DiskFilled(), ArchivingStopped()],
+    "stop the primary's server": lambda: [ServerStopped(primary(), Alert("PostgresNoPrimary", ""))],
+    "stop the bastion": lambda: [ServerStopped("bastion-server")],
+}
+
+
 # --- how long they take -----------------------------------------------------------------------------------------------
 
 

@@ -18,8 +18,8 @@ from tests.launcher import launcher, on, recap, succeed
 from tests.monitoring.dashboards import DASHBOARDS, PROMETHEUS, asked, expressions, filled
 from tests.monitoring.promql import rules, selectors_in
 from tests.real import alerts
-from tests.real.alerts import MONITOR, Alert, ask, chaos, evaluate, series, watching
-from tests.real.database import power, primary, until
+from tests.real.alerts import MONITOR, ask, chaos, evaluate, series, watching
+from tests.real.database import power, until
 
 _CALM = "nothing fires"
 _NOBODY = "nobody is told of alerts in the lab"
@@ -39,7 +39,7 @@ EMPTY_SELECTORS = {
     "node_timex_maxerror_seconds": "containers do not ask for the clock, which is the machine's",
     'pg_replication_slot_wal_status{wal_status="lost"}': "only a slot that is lost has it",
 }
-CONVERGE = ("run", "playbooks/converge.yml", "--tags", "monitoring_stack")
+CONVERGE = ("run", "playbooks/converge.yml", "--tags", "monitoring_stack", "--limit", MONITOR)
 
 
 def chosen(dashboard: dict) -> dict[str, str]:
@@ -108,7 +108,6 @@ def test_what_cannot_be_is_refused_and_what_runs_goes_on(tmp_path: Path) -> None
     before = running()
     for given, says in (
         ({"monitoring_stack_rules_path": str(tmp_path)}, "promtool refuses them"),
-        ({"monitoring_stack_notify": {"critical": ["nobody-here"]}}, "names nobody-here, whom nobody knows"),
         ({"monitoring_stack_database_password": "not-the-password"}, "password authentication failed"),
     ):
         answer = launcher(*CONVERGE, "-e", json.dumps(given))
@@ -145,23 +144,11 @@ def test_three_faults_at_once_are_heard_of_and_nothing_else() -> None:
         told(chaos(watch, *faults, at_once=dashboards_show_it))
 
 
-#: Faults that do not touch each other, to be made together; each by itself where it does.
-ALONE = {
-    "stop a server": lambda: [alerts.ServerStopped("app-01")],
-    "kill an application": lambda: [alerts.ApplicationKilled()],
-    "expire a certificate": lambda: [alerts.CertificateExpired()],
-    "break replication": lambda: [alerts.ReplicationBroken()],
-    "fill a disk and stop archiving": lambda: [alerts.DiskFilled(), alerts.ArchivingStopped()],
-    "stop the primary's server": lambda: [alerts.ServerStopped(primary(), Alert("PostgresNoPrimary", ""))],
-    "stop the bastion": lambda: [alerts.ServerStopped("bastion-server")],
-}
-
-
 @pytest.mark.full
-@pytest.mark.parametrize("name", ALONE)
+@pytest.mark.parametrize("name", alerts.ALONE)
 def test_a_fault_is_heard_of_and_nothing_else(name: str) -> None:
     with watching() as watch:
-        told(chaos(watch, *ALONE[name]()))
+        told(chaos(watch, *alerts.ALONE[name]()))
 
 
 @pytest.mark.full
