@@ -40,6 +40,9 @@ def delete(load_balancer_id: int) -> None:
     home = name(load_balancer_id)
     if namespaces.exists(home):
         firewall.apply(internet.NAME, firewall.forget(cables.public_link(load_balancer_id)))
+        # The kernel takes its time with those of a namespace that has ended.
+        for interface, _ in _interfaces(home).values():
+            run("ip", "-n", home, "link", "delete", interface)
         namespaces.delete(home)
 
 
