@@ -27,6 +27,9 @@ _HEAD = (
 ROLES = {"app": "web", "jobs": "jobs"}
 #: As the API calls them, and as container images do.
 ARCHITECTURES = {"arm": "arm64", "x86": "amd64"}
+#: The first that takes a file for ssh.config (2.8.2), and for what it hands to OpenSSH's client as well, such as logs:
+#: https://github.com/basecamp/kamal/pull/1688, https://github.com/basecamp/kamal/releases/tag/v2.11.0.
+VERSION = "2.11.0"
 #: Seconds between the proxy's questions to a new container.
 INTERVAL = 1
 
@@ -128,6 +131,7 @@ def _document(
         "builder": {"arch": sorted(ARCHITECTURES[name] for name in architectures), **options.builder},
         "env": _env(options, secrets),
         "volumes": [certificate, *(volume for volume in options.volumes if volume != certificate)],
+        "minimum_version": VERSION,
         **options.passed_on,
     }
 

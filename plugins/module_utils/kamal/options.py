@@ -56,6 +56,7 @@ BUILDER_KEYS = (
     "dockerfile",
     "target",
     "args",
+    "additional_contexts",
     "secrets",
     "ssh",
     "driver",

@@ -96,6 +96,7 @@ BUILDER = Shape(
         "dockerfile": TEXT,
         "target": TEXT,
         "args": MAPPING,
+        "additional_contexts": MAPPING,
         "secrets": TEXTS,
         "ssh": TEXT,
         "driver": TEXT,

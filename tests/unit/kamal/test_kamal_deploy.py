@@ -81,6 +81,7 @@ def test_the_whole_follows_from_the_environment() -> None:
         "builder": {"arch": ["arm64"]},
         "env": {"secret": SECRETS},
         "volumes": ["/etc/bulwark/database/ca.crt:/etc/bulwark/database/ca.crt:ro"],
+        "minimum_version": "2.11.0",
     }
     assert text().startswith(MARK)
 
