@@ -159,8 +159,10 @@ def test_the_proxy_answers_for_every_name_unless_the_check_carries_one() -> None
     checked = checked_by(host="www.example.com")
     assert deploy(checked)["proxy"]["hosts"] == ["example.com", "www.example.com"]
     assert deploy(checked_by(host="check.example.com"))["proxy"]["hosts"][-1] == "check.example.com"
-    wild = checked_by(host="check.example.com") | {"edge": {"zone": "example.com", "hostnames": ["*.example.com"]}}
-    assert deploy(wild)["proxy"]["hosts"] == ["*.example.com"]
+    wild = checked_by(host="check.example.com") | {
+        "edge": {"zone": "example.com", "hostnames": ["example.com", "*.example.com"]}
+    }
+    assert deploy(wild)["proxy"]["hosts"] == ["example.com", "*.example.com"]
 
 
 def test_names_that_the_check_does_not_carry_are_refused() -> None:

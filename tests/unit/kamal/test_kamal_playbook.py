@@ -118,7 +118,7 @@ def test_all_files_are_written_once_and_no_secret_is_shown(home: Path) -> None:
     settle(home, kamal={**KAMAL, "app_port": 3000}, docker_users=["deployer"])
     change = run(home, "--check", "--diff")
     assert "+ app_port: 3000" in said(change)
-    assert "who may not use Docker" not in said(change)
+    assert "who may not use Docker on" not in said(change)
 
 
 def test_somebody_elses_file_is_left_alone(home: Path) -> None:
