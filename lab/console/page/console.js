@@ -12,6 +12,7 @@ const WORDS = {
   off: ["idle", "○"], unknown: ["idle", "?"],
   unhealthy: ["bad", "✗"], error: ["bad", "✗"],
 };
+const OF_ACTIONS = { ...WORDS, running: ["warn", "…"] }; // what runs has not ended yet
 const drawn = new Map(); // by the id of an element: what it shows
 let latest = null;
 let tag = null;
@@ -38,8 +39,8 @@ function fill(element, attributes, children) {
   return element;
 }
 
-function badge(status, progressing = "warn") {
-  const [colour, sign] = WORDS[status] || [progressing, "…"];
+function badge(status, words = WORDS) {
+  const [colour, sign] = words[status] || ["warn", "…"];
   return make("span", { class: `badge ${colour}` }, make("span", { "aria-hidden": "true" }, `${sign} `), status);
 }
 
@@ -63,10 +64,11 @@ function servers(data) {
   return table("Servers", ["Name", "Status", "Addresses", "Type", "Labels", "Power"], data.servers.map((server) => [
     named(server.name),
     badge(server.status),
-    make("div", {}, ...server.private_ips.map((ip) => make("div", {}, ip)),
-      server.public_ip ? make("div", {}, `${server.public_ip} `, make("span", { class: "quiet" }, "public")) : null),
-    make("div", {}, server.type, make("div", { class: "quiet small" },
-      `${server.cores} cores, ${server.memory_gb} GB, ${server.architecture}, ${server.location}`)),
+    make("div", {}, ...server.private_ips.map((ip) => make("div", { class: "whole" }, ip)),
+      server.public_ip ? make("div", { class: "whole" }, server.public_ip) : null,
+      server.public_ip ? make("div", { class: "quiet small" }, "public") : null),
+    make("div", {}, `${server.type}, ${server.location}`,
+      make("div", { class: "quiet small" }, `${server.cores} cores, ${server.memory_gb} GB, ${server.architecture}`)),
     make("div", { class: "tags" }, Object.entries(server.labels).map(([key, value]) =>
       make("span", {}, value === "" ? key : `${key}=${value}`))),
     power(server),
@@ -117,7 +119,7 @@ function route(network) {
 function picture(network) {
   const width = Math.max(300, byId("networks").clientWidth || 800);
   const columns = Math.max(2, Math.floor(width / 165));
-  const [gap, tall, bar, space] = [18, 52, 30, 24];
+  const [gap, tall, bar, space] = [24, 52, 30, 24];
   const wide = (width - gap) / columns - gap;
   const rows = (members) => Math.ceil(members.length / columns);
   const outer = network.members.filter((member) => member.public);
@@ -126,7 +128,7 @@ function picture(network) {
   const middle = bar + below(rows(outer));
   const lines = network.routes.length ? 2 : 1;
   const thick = bar + (lines - 1) * 18;
-  const height = middle + thick + below(rows(inner)) - (inner.length ? 0 : space);
+  const height = middle + thick + below(rows(inner)) - space + 2;
   const parts = [];
   const place = (index, top) => ({
     x: gap + (index % columns) * (wide + gap),
@@ -137,13 +139,13 @@ function picture(network) {
   outer.forEach((member, index) => {
     const { x, y } = place(index, bar);
     const routed = network.routes.some((item) => item.gateway === member.ip);
-    wire(x - gap / 2, bar, x, y + tall / 2, routed);
+    wire(x - gap / 3, bar, x, y + tall / 2, routed);
     wire(x + wide + gap / 3, middle, x + wide, y + tall / 2, routed);
     parts.push(box(member, x, y, wide, tall));
   });
   inner.forEach((member, index) => {
     const { x, y } = place(index, middle + thick);
-    wire(x - gap / 2, middle + thick, x, y + tall / 2);
+    wire(x - gap / 3, middle + thick, x, y + tall / 2);
     parts.push(box(member, x, y, wide, tall));
   });
   const routes = network.routes.map((item) => {
@@ -165,16 +167,17 @@ function picture(network) {
 function box(member, x, y, wide, tall) {
   const on = member.status === "running";
   const sign = (WORDS[member.status] || ["", "…"])[1];
+  const status = on && wide < 150 ? sign : `${sign} ${member.status}`; // in full where there is room
   return draw("g", {},
     draw("title", {}, `${member.name}, ${member.kind}, ${member.ip}, ${member.status}`),
     draw("rect", { class: on ? "box" : "box off", x, y, width: wide, height: tall, rx: 4 }),
     draw("text", { class: "strong", x: x + 9, y: y + 21 }, clip(member.name, wide - 16)),
-    draw("text", { class: "light", x: x + 9, y: y + 40 }, clip(`${member.ip}  ${sign} ${member.status}`, wide - 16)));
+    draw("text", { class: "light", x: x + 9, y: y + 40 }, clip(`${member.ip}  ${status}`, wide - 16, 6.2)));
 }
 
 /** Text that fits, by the width of an average letter. */
-function clip(text, room) {
-  const most = Math.floor(room / 6.9);
+function clip(text, room, letter = 6.9) {
+  const most = Math.floor(room / letter);
   return text.length > most ? `${text.slice(0, most - 1)}…` : text;
 }
 
@@ -228,7 +231,7 @@ function certificates(data) {
 function actions(data) {
   if (!data.actions.length) return make("p", { class: "quiet" }, "Nothing has been done yet.");
   return make("ul", {}, data.actions.map((action) => make("li", { class: "item" },
-    make("div", { class: "line" }, named(action.command.replaceAll("_", " ")), badge(action.status)),
+    make("div", { class: "line" }, named(action.command.replaceAll("_", " ")), badge(action.status, OF_ACTIONS)),
     make("div", { class: "line quiet small" },
       make("span", {}, list(action.resources)), make("time", { datetime: action.started }, clock(action.started))),
     action.status === "running"
@@ -256,10 +259,11 @@ function faults(data) {
 }
 
 function requests(data) {
-  return table("Requests that are remembered", ["Service", "Seen", "Refused", "Failed", "Lost", "By faults"],
-    data.requests.map((item) => [
-      named(item.service), ...[item.kept, item.refused, item.failed, item.lost, item.struck].map(String),
-    ]), "");
+  return make("ul", {}, data.requests.map((item) => make("li", { class: "item" }, named(item.service),
+    make("div", { class: "quiet small" }, [
+      `${item.kept} remembered`, `${item.refused} refused`, `${item.failed} failed`, `${item.lost} answers lost`,
+      `${item.struck} struck by faults`,
+    ].join(", ")))));
 }
 
 function tiles(data) {
