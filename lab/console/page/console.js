@@ -67,8 +67,9 @@ function servers(data) {
     make("div", {}, ...server.private_ips.map((ip) => make("div", { class: "whole" }, ip)),
       server.public_ip ? make("div", { class: "whole" }, server.public_ip) : null,
       server.public_ip ? make("div", { class: "quiet small" }, "public") : null),
-    make("div", {}, `${server.type}, ${server.location}`,
-      make("div", { class: "quiet small" }, `${server.cores} cores, ${server.memory_gb} GB, ${server.architecture}`)),
+    make("div", {}, server.type,
+      make("div", { class: "quiet small whole" }, `${server.cores} cores, ${server.memory_gb} GB`),
+      make("div", { class: "quiet small whole" }, `${server.architecture}, ${server.location}`)),
     make("div", { class: "tags" }, Object.entries(server.labels).map(([key, value]) =>
       make("span", {}, value === "" ? key : `${key}=${value}`))),
     power(server),
