@@ -9,6 +9,7 @@ import pytest
 import requests
 from hcloud.load_balancers import LoadBalancerHealthCheck, LoadBalancerService, LoadBalancerServiceHttp
 
+from lab import cli, lifecycle, settings
 from lab.console.overview import MOST_ACTIONS
 from lab.console.presets import CLOUDFLARE, HETZNER, PRESETS
 from lab.console.sessions import LINK_SECONDS, SESSION_SECONDS, Sessions
@@ -78,6 +79,18 @@ def test_a_link_works_once(stranger: ConsoleApi) -> None:
     second = requests.get(link, allow_redirects=False, timeout=60)
     assert "Set-Cookie" not in second.headers
     assert second.headers["Location"] == "/#used"
+
+
+def test_the_command_prints_a_link(
+    stranger: ConsoleApi, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "token").write_text(TOKEN)
+    monkeypatch.setattr(lifecycle, "_TOKEN", tmp_path / "token")
+    monkeypatch.setattr(settings, "MANAGEMENT_URL", stranger.root)
+    cli.console()
+    link = capsys.readouterr().out.strip()
+    assert stranger.browser.get(link, timeout=60).url == f"{stranger.root}/"
+    assert stranger.seen()["servers"] == []
 
 
 def test_links_and_sessions_come_to_an_end() -> None:
