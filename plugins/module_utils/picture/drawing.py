@@ -22,7 +22,8 @@ _BETWEEN_BOXES = 36
 _BETWEEN_COLUMNS = 130
 _MARGIN = 24
 _LEAST_WIDTH = 150
-_LANE = 10  # between arrows that pass the same way
+_LANE = 10  # between arrows that pass the same way,
+_LANES = 3  # of which so many have room side by side
 _DEEPEST = frozenset({"db", "monitoring"})
 
 
@@ -54,7 +55,7 @@ def svg(picture: Architecture) -> str:
     flows = [description(flow) for flow in picture.flows]
     texts = [*flows, picture.network]
     width = max(
-        max(box.x + box.width for box in boxes.values()) + _BETWEEN_COLUMNS * 0.5 + _MARGIN,
+        max(box.x + box.width for box in boxes.values()) + _beside(picture) + _MARGIN,
         max(len(text) for text in texts) * _LETTER + 2 * _MARGIN,
     )
     height = below + _MARGIN + (len(flows) + 2) * _LINE
@@ -78,12 +79,26 @@ def _listed(flows: list[str]) -> Iterator[tuple[int, tuple[str, str]]]:
     )
 
 
+def _beside(picture: Architecture) -> float:
+    """Room on the right of the last column, for arrows within it."""
+    return max(_BETWEEN_COLUMNS / 2, _label_width(picture))
+
+
 def _column(system: System) -> int:
     if not system.servers:
         return 1 if system.key == EDGE else 0
     if system.key == LOAD_BALANCER or system.public:
         return 2
     return 4 if _DEEPEST.intersection(system.roles) else 3
+
+
+def _label(arrow: Arrow) -> str:
+    return ", ".join(arrow.labels)
+
+
+def _label_width(picture: Architecture) -> float:
+    """Of the longest, with what keeps it from the boxes."""
+    return max((len(_label(arrow)) for arrow in picture.arrows), default=0) * _LETTER + 2 * _PADDING
 
 
 def _place(picture: Architecture) -> dict[str, _Box]:
@@ -101,7 +116,7 @@ def _place(picture: Architecture) -> dict[str, _Box]:
             height = len(lines) * _LINE + 2 * _PADDING - 4
             boxes[system.key] = _Box(system, lines, x, y, width, height, number)
             y += height + _BETWEEN_BOXES
-        x += width + _BETWEEN_COLUMNS
+        x += width + max(_BETWEEN_COLUMNS, _label_width(picture))
     return {system.key: boxes[system.key] for system in picture.systems}
 
 
@@ -125,7 +140,7 @@ def _box(box: _Box) -> str:
 
 def _frame(picture: Architecture, boxes: list[_Box], below: float) -> str:
     left = min(box.x for box in boxes) - _MARGIN / 2
-    right = max(box.x + box.width for box in boxes) + _BETWEEN_COLUMNS * 0.5 + _MARGIN / 2
+    right = max(box.x + box.width for box in boxes) + _beside(picture) + _MARGIN / 2
     shape = (
         f'<rect class="frame" x="{_number(left)}" y="{_number(_MARGIN / 2)}" width="{_number(right - left)}" '
         f'height="{_number(below - _MARGIN)}" rx="8"/>'
@@ -170,10 +185,13 @@ def _way_past(between: list[_Box], start: _End, end: _End, lanes: dict[tuple[int
         covered = max(covered, bottom)
     free.append(covered + _BETWEEN_BOXES / 3)
     y = min(free, key=lambda height: abs(height - (start.y + end.y) / 2))
+    # Others that come the same way keep their distance, upwards where that leads away from the boxes.
     place = (between[0].column, round(y))
-    lanes[place] = lanes.get(place, -1) + 1  # others that come the same way keep their distance
+    step = -_LANE if y == free[0] else _LANE
+    y += step * (lanes.setdefault(place, 0) % _LANES)
+    lanes[place] += 1
     left, right = min(box.x for box in between), max(box.x + box.width for box in between)
-    return (left, right, y + lanes[place] * _LANE) if start.x < end.x else (right, left, y + lanes[place] * _LANE)
+    return (left, right, y) if start.x < end.x else (right, left, y)
 
 
 def _sides(source: _Box, target: _Box) -> tuple[int, int]:
@@ -195,7 +213,7 @@ def _arrow(arrow: Arrow, start: _End, end: _End, past: tuple[float, ...] | None)
             f"M{_point(start.x, start.y)}{_curve(start.x, start.y, start.side, first, y, -start.side)}H{_number(last)}"
             f"{_curve(last, y, start.side, tip, end.y, end.side)}"
         )
-    label = ", ".join(arrow.labels)
+    label = _label(arrow)
     title = escape(f"{arrow.source} to {arrow.target}: {label}")
     # At its end, in the gap before the box, where nothing covers it.
     anchor = "end" if end.side < 0 else "start"

@@ -38,6 +38,16 @@ TOPOLOGIES = {
             "tunnels": False,
         },
     ),
+    "shortcuts": topology(
+        edge=EDGE,
+        servers={"app": {"count": 9}},
+        flows={
+            f"from-{source.replace('_', '-')}-{number}": {"from": source, "to": goal, "ports": 7000 + number}
+            for number, goal in enumerate(("app", "jobs", "monitoring"))
+            for source in ("load_balancer", "bastion", "monitoring")
+        }
+        | {"back": {"from": "monitoring", "to": "bastion", "ports": 7009}},
+    ),
 }
 
 
