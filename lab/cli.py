@@ -196,6 +196,13 @@ def forward(port: int, goal: Path) -> None:
 
 
 @app.command()
+def console() -> None:
+    """Print where a browser finds the console. The link works once, within two minutes."""
+    invitation = lifecycle.api("/_lab/console/invitations", "POST", settings.MANAGEMENT_URL)
+    print(settings.MANAGEMENT_URL + str(invitation["path"]))
+
+
+@app.command()
 def report(path: Path) -> None:
     """Print what verify.yml found, a line for each thing it checked with the hosts it checked it on."""
     hosts: dict[str, list[str]] = {}

@@ -18,6 +18,7 @@ API_PORT = 8787
 API_URL = f"http://{API_HOST}:{API_PORT}/v1"
 #: The management interface, on loopback of the machine only.
 MANAGEMENT_PORT = 8788
+MANAGEMENT_URL = f"http://{API_HOST}:{MANAGEMENT_PORT}"
 
 #: The authority whose certificates the lab's servers trust as others trust the public ones.
 AUTHORITY = STATE / "authority"

@@ -24,7 +24,7 @@ from lab.wire.catalogue import Json
 
 async def list_load_balancers(call: Call) -> Answer:
     store, catalog = call.cloud.store, call.cloud.catalog
-    seen = dict(await asyncio.gather(*(_seen(call.cloud, number) for number in store.load_balancers)))
+    seen = dict(await asyncio.gather(*(seen(call.cloud, number) for number in store.load_balancers)))
 
     def render(item: LoadBalancer) -> Json:
         return wire.load_balancer(store, catalog, item, seen.get(item.id))
@@ -178,13 +178,13 @@ def _network(call: Call) -> Network:
 
 
 async def _shown(call: Call, load_balancer: LoadBalancer) -> Json:
-    _, status = await _seen(call.cloud, load_balancer.id)
+    _, status = await seen(call.cloud, load_balancer.id)
     # Meanwhile it may have been deleted.
     found = common.get("load balancer", call.cloud.store.load_balancers, load_balancer.id)
     return {"load_balancer": wire.load_balancer(call.cloud.store, call.cloud.catalog, found, status)}
 
 
-async def _seen(cloud: Cloud, load_balancer_id: int) -> tuple[int, LoadBalancerStatus | None]:
+async def seen(cloud: Cloud, load_balancer_id: int) -> tuple[int, LoadBalancerStatus | None]:
     """What the driver sees of it; None when it does not run, or not yet."""
     found = cloud.store.load_balancers.get(load_balancer_id)
     if found is None or not found.available:

@@ -1,4 +1,7 @@
-"""Routes below /_lab, on a port of their own: an application apart from the vendor's API, with the same token."""
+"""Routes below /_lab, on a port of their own: an application apart from the vendor's API, with the same token.
+
+The console, a page for people, is served here too.
+"""
 
 from __future__ import annotations
 
@@ -6,9 +9,12 @@ from typing import TypeVar
 
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
+from starlette.middleware import Middleware
+from starlette.middleware.trustedhost import TrustedHostMiddleware
 
 from lab.api.http import NO_CONTENT, Answer, Call, Routes, http_exception, route
 from lab.cloudflare.account import Cloudflare
+from lab.console import routes as console
 from lab.errors import invalid, invalid_field
 from lab.management import cloudflare as cloudflare_routes
 from lab.management import faults, object_storage
@@ -20,6 +26,8 @@ from lab.state.storage import from_data, to_data
 from lab.state.store import LIMITED_KINDS
 
 PREFIX = "/_lab"
+#: By which names it is asked. A page elsewhere whose name was made to lead here is not let in.
+_HOSTS = ("127.0.0.1", "localhost")
 
 _T = TypeVar("_T")
 
@@ -95,7 +103,11 @@ def create_management_app(
     if cloudflare is not None:
         found |= cloudflare_routes.routes(cloudflare)
     app = Starlette(
-        routes=[route(cloud, method, path, handler, PREFIX) for (method, path), handler in found.items()],
+        routes=[
+            *(route(cloud, method, path, handler, PREFIX) for (method, path), handler in found.items()),
+            *console.routes(cloud, availability, cloudflare),
+        ],
+        middleware=[Middleware(TrustedHostMiddleware, allowed_hosts=_HOSTS, www_redirect=False)],
         exception_handlers={HTTPException: http_exception},
     )
     app.router.redirect_slashes = False
