@@ -28,8 +28,8 @@ def rows() -> dict[str, list[str]]:
 
 def machine_alerts() -> set[str]:
     """Alerts that tell of the machine under the lab, where servers are containers."""
-    section = DOCUMENT.read_text().partition("\n## In the lab\n")[2].partition("\n## ")[0]
-    found = set(re.findall(r"`(\w+)`", section))
+    paragraph = DOCUMENT.read_text().partition("\n## In the lab\n\n")[2].partition("\n\n")[0]
+    found = set(re.findall(r"`(\w+)`", paragraph))
     assert found
     assert found < set(rows())
     return found

@@ -370,9 +370,11 @@ class ReplicationBroken(Fault):
         leader = primary()
         self.host = other(leader)
         address = on(leader, "hostname", "--all-ip-addresses").split()[0]
-        dropped = f"type filter hook {{hook}} priority -300; ip daddr {address} tcp dport 5432 drop;"
-        chains = " ".join(f"chain {hook} {{ {dropped.replace('{hook}', hook)} }}" for hook in ("output", "prerouting"))
-        succeed("exec", self.host, "nft", "-f", "-", feed=f"table ip fault {{ {chains} }}\n")
+        chains = "\n".join(
+            f"chain {hook} {{ type filter hook {hook} priority -300; ip daddr {address} tcp dport 5432 drop; }}"
+            for hook in ("output", "prerouting")
+        )
+        succeed("exec", self.host, "nft", "-f", "-", feed=f"table ip fault {{\n{chains}\n}}\n")
         return time.time()
 
     def repair(self) -> float:

@@ -151,6 +151,48 @@ def test_a_fault_is_heard_of_and_nothing_else(name: str) -> None:
         told(chaos(watch, *alerts.ALONE[name]()))
 
 
+_LISTENER = """
+import http.server
+class Handler(http.server.BaseHTTPRequestHandler):
+    def do_POST(self):
+        body = self.rfile.read(int(self.headers["Content-Length"]))
+        with open("/run/listener", "ab") as kept:
+            kept.write(body.strip() + b"\\n")
+        self.send_response(200)
+        self.end_headers()
+http.server.HTTPServer(("127.0.0.1", 18080), Handler).serve_forever()
+"""
+
+
+@pytest.mark.full
+def test_people_are_told_when_it_begins_and_when_it_ends() -> None:
+    hook = [{"name": "listener", "url": "http://127.0.0.1:18080/"}]
+    fault = alerts.ApplicationKilled()
+
+    def heard(state: str) -> bool:
+        said = launcher("exec", MONITOR, "cat", "/run/listener").text
+        told = [alert for line in said.splitlines() if line.startswith("{") for alert in json.loads(line)["alerts"]]
+        (wanted,) = fault.alerts
+        return any(
+            (alert["status"], alert["labels"]["alertname"], alert["labels"].get("instance")) == (state, *wanted)
+            for alert in told
+        )
+
+    on(MONITOR, "systemd-run", "--quiet", "--collect", "--unit=listener", "/usr/bin/python3", "-c", _LISTENER)
+    try:
+        succeed(*CONVERGE, "-e", json.dumps({"monitoring_stack_webhooks": hook}))
+        fault.make()
+        try:
+            until(lambda: heard("firing"), "word of the fault", 480)
+        finally:
+            fault.repair()
+        # Alertmanager gathers what is new about the same for five minutes.
+        until(lambda: heard("resolved"), "word of its end", 900)
+    finally:
+        succeed(*CONVERGE)
+        on(MONITOR, "sh", "-c", "systemctl stop listener; rm -f /run/listener")
+
+
 @pytest.mark.full
 def test_the_monitoring_server_goes_away_and_comes_back_with_all_it_had() -> None:
     def up(at: float | None = None) -> dict[tuple[str, str], str]:
