@@ -1,6 +1,6 @@
-"""Take the collections named in requirements.yml out of the `ansible` wheel, without asking a Galaxy server.
+"""Take collections out of the `ansible` wheel, without asking a Galaxy server: those in requirements.yml, or those given.
 
-Usage: python unpack_collections.py FOLDER_WITH_THE_WHEEL SITE_PACKAGES
+Usage: python unpack_collections.py FOLDER_WITH_THE_WHEEL SITE_PACKAGES [COLLECTION…]
 """
 
 import sys
@@ -10,9 +10,13 @@ from pathlib import Path
 import yaml
 
 
-def main(wheels: Path, target: Path) -> None:
-    wanted = yaml.safe_load((Path(__file__).parent.parent / "requirements.yml").read_text())["collections"]
-    folders = tuple(f"ansible_collections/{entry['name'].replace('.', '/')}/" for entry in wanted)
+def required() -> list[str]:
+    listed = yaml.safe_load((Path(__file__).parent.parent / "requirements.yml").read_text())["collections"]
+    return [entry["name"] for entry in listed]
+
+
+def main(wheels: Path, target: Path, wanted: list[str]) -> None:
+    folders = tuple(f"ansible_collections/{name.replace('.', '/')}/" for name in wanted)
     (wheel,) = wheels.glob("ansible-*.whl")
     with zipfile.ZipFile(wheel) as archive:
         members = [name for name in archive.namelist() if name.startswith(folders) and "/tests/" not in name]
@@ -23,4 +27,4 @@ def main(wheels: Path, target: Path) -> None:
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]), Path(sys.argv[2]))
+    main(Path(sys.argv[1]), Path(sys.argv[2]), sys.argv[3:] or required())
