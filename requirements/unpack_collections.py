@@ -1,4 +1,4 @@
-"""Take collections out of the `ansible` wheel, without asking a Galaxy server: those in requirements.yml, or those given.
+"""Take collections out of the `ansible` wheel without asking a Galaxy server: those in requirements.yml or those given.
 
 Usage: python unpack_collections.py FOLDER_WITH_THE_WHEEL SITE_PACKAGES [COLLECTION…]
 """
