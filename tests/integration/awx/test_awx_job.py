@@ -10,8 +10,10 @@ from pathlib import Path
 
 import pytest
 
-from tests.awx_job import as_yaml, encrypt_values
+from tests.awx_job import Job, as_yaml, copy_project, encrypt_values
 from tests.checkout import ROOT
+from tests.integration.environment import declared, run
+from tests.lab.cloud_api import SSH_KEY, TOKEN, CloudApi
 
 PASSWORD = "opens-the-vault"
 PLAYBOOK = """
@@ -76,3 +78,21 @@ def test_a_job_opens_values_with_the_password_it_is_given(tmp_path: Path, passwo
     # What AWX keeps of an inventory holds no secret.
     assert "between" not in (tmp_path / "inventory.json").read_text()
     assert "__ansible_vault" in (tmp_path / "inventory.json").read_text()
+
+
+def test_the_inventory_is_read_from_a_clone_and_names_no_place_outside_the_job(api: CloudApi, tmp_path: Path) -> None:
+    run(api, declared())
+    copy_project(tmp_path / "project")
+    secrets = tmp_path / "project/inventories/lab/group_vars/all/vault.yml"
+    secrets.write_text(as_yaml(encrypt_values({"bulwark_grafana_password": "between"}, PASSWORD)))
+    environment = {"PATH": os.environ["PATH"], "HCLOUD_TOKEN": TOKEN, "HCLOUD_ENDPOINT": api.url}
+    job = Job(tmp_path, environment | {"BULWARK_LAB_PUBLIC_KEY": SSH_KEY}, PASSWORD, "")
+    job.read_inventory("inventories/lab/servers.yml")
+    found = json.loads((tmp_path / "inventory.json").read_text())
+    assert set(found["_meta"]["hostvars"]) >= {"bastion-server", "app-01", "db-primary"}
+    assert found["all"]["vars"]["topology"]["environment"] == "lab"
+    way = found["_meta"]["hostvars"]["app-01"]["bulwark_ssh"]
+    assert way["known_hosts_file"] == str(tmp_path / "known_hosts_bulwark")
+    assert way["control_directory"] == str(tmp_path / "cp")
+    assert way["private_key_file"] is None
+    assert TOKEN not in (tmp_path / "inventory.json").read_text()

@@ -77,7 +77,10 @@ def module_options(name: str) -> dict[str, Any]:
 
 
 def fed(playbook: str, variable: str) -> list[dict[str, Any]]:
-    """Options of roles and modules that take the variable, by its own name or as `{{ variable | default(…) }}`."""
+    """Options of roles and modules that take the variable: by its own name, as `{{ variable | default(…) }}`, or by way
+    of a variable of all playbooks."""
+    shared = [name for name, text in read("playbooks/group_vars/all.yml").items() if f" {variable} " in str(text)]
+    derived = re.compile(r"\{\{\s*(" + "|".join(shared or ["(?!)"]) + r")\b.*\}\}")
     whole = re.compile(r"\{\{\s*" + variable + r"\s*\|\s*default\((.*?)\)\s*\}\}")
     found = []
     for task in tasks(playbook):
@@ -99,6 +102,8 @@ def fed(playbook: str, variable: str) -> list[dict[str, Any]]:
                 match = whole.fullmatch(str(text).strip())
                 if match:
                     assert yaml.safe_load(match[1]) == options[option].get("default")
+                    found.append(options[option])
+                elif derived.fullmatch(str(text).strip()):
                     found.append(options[option])
     return found
 
