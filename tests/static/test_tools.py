@@ -27,6 +27,7 @@ from tests.checkout import ROOT, ansible_environment, tool
                 "roles",
                 "molecule",
                 "inventories",
+                "awx",
                 "lab/application",
                 "meta",
                 "galaxy.yml",
