@@ -79,7 +79,7 @@ def parse(options: Mapping[str, Any], zone: str) -> Header:
 def read(client: Client, zone_id: str) -> list[dict[str, Any]]:
     """The rules of the zone, in order. Without any there may be no set of them."""
     try:
-        ruleset = client.get(_path(zone_id)).result
+        ruleset = client.get(path(zone_id)).result
     except RefusedError as error:
         if error.status == 404:
             return []
@@ -112,10 +112,10 @@ def plan(header: Header, rules: Iterable[Mapping[str, Any]], present: bool) -> l
 def apply(client: Client, zone_id: str, steps: Sequence[Step]) -> None:
     """Write the rules; may be repeated."""
     for step in steps:
-        client.request("PUT", _path(zone_id), body={"rules": list(step.rules)})
+        client.request("PUT", path(zone_id), body={"rules": list(step.rules)})
 
 
-def _path(zone_id: str) -> str:
+def path(zone_id: str) -> str:
     return f"/zones/{zone_id}/rulesets/phases/{PHASE}/entrypoint"
 
 

@@ -69,8 +69,8 @@ def catalogue(
         server_types={data["name"]: _server_type(data, now) for data in server_types},
         images={name: Image(name, families[name], ids[name]) for name in families},
         currency=pricing["currency"],
-        server_prices=_by_location(pricing["server_types"], "name"),
-        primary_ip_prices=_by_location(pricing["primary_ips"], "type"),
+        server_prices=by_location(pricing["server_types"], "name"),
+        primary_ip_prices=by_location(pricing["primary_ips"], "type"),
         volume_price=Decimal(pricing["volume"]["price_per_gb_month"]["net"]),
     )
 
@@ -90,9 +90,10 @@ def _withdrawn(deprecation: Mapping[str, str] | None, now: datetime) -> bool:
     return datetime.fromisoformat(deprecation["unavailable_after"]).astimezone(UTC) <= now
 
 
-def _by_location(prices: Iterable[Mapping[str, Any]], key: str) -> dict[tuple[str, str], Decimal]:
+def by_location(prices: Iterable[Mapping[str, Any]], key: str, side: str = "net") -> dict[tuple[str, str], Decimal]:
+    """Prices of a month by type and location. ``key`` is what a type is called by, ``side`` is net or gross."""
     return {
-        (price[key], place["location"]): Decimal(place["price_monthly"]["net"])
+        (price[key], place["location"]): Decimal(place["price_monthly"][side])
         for price in prices
         for place in price["prices"]
     }
