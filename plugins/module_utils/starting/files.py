@@ -61,9 +61,11 @@ def lay_down(environment: Environment, vault: Vault, check_mode: bool) -> list[s
     """
     folder = environment.folder
     topology, vault_file, servers = folder / TOPOLOGY, folder / VAULT, folder / SERVERS
-    missing = [path for path in (topology, vault_file, servers) if _absent(path)]
-    if not environment.password_file.exists():
-        missing.insert(1, environment.password_file)
+    password_file = environment.password_file
+    absent = {path: _absent(path) for path in (topology, vault_file, servers)}
+    # It may be a program, which is not read.
+    absent[password_file] = not password_file.exists()
+    missing = [path for path in (topology, password_file, vault_file, servers) if absent[path]]
     _check_topology(environment, vault)
     _check_password_file(environment)
     if vault_file not in missing:
@@ -82,10 +84,10 @@ def lay_down(environment: Environment, vault: Vault, check_mode: bool) -> list[s
     if not check_mode:
         if topology in missing:
             _write(topology, render_topology(environment.topology), 0o644)
-        if environment.password_file in missing:
-            _write(environment.password_file, secrets.password() + "\n", 0o600)
+        if password_file in missing:
+            _write(password_file, secrets.password() + "\n", 0o600)
         if vault_file in missing:
-            _write(vault_file, vault.encrypt(secrets.render(known), environment.password_file), 0o600)
+            _write(vault_file, vault.encrypt(secrets.render(known), password_file), 0o600)
         if servers in missing:
             _write(servers, render_servers(environment.name, authority), 0o644)
     return [str(path) for path in missing]
