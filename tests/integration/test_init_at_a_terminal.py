@@ -7,6 +7,8 @@ import pty
 import re
 import select
 import subprocess
+import termios
+import time
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -15,9 +17,13 @@ import yaml
 from tests.checkout import ROOT, ansible_environment
 from tests.lab.cloud_api import SSH_KEY, TOKEN, CloudApi
 
-#: Seconds without a word after which the last answer is typed again: what is typed while the terminal is being set up
-#: for a question gets lost. And how often, until the conversation counts as hanging.
-SILENCE, TIMES = 5, 20
+#: Seconds without a word after which the conversation hangs.
+SILENCE = 90
+
+
+def awaits_typing(terminal: int) -> bool:
+    """Whether the program reads key by key, once a question is ready. What is typed before gets lost, or shown."""
+    return not termios.tcgetattr(terminal)[3] & termios.ICANON
 
 
 def converse(words: Sequence[str], environment: dict[str, str], turns: Sequence[tuple[str, str]]) -> tuple[int, str]:
@@ -34,27 +40,20 @@ def converse(words: Sequence[str], environment: dict[str, str], turns: Sequence[
     )
     os.close(terminal)
     shown, seen, left = "", 0, list(turns)
-    typed, silent = b"", 0
+    last_word = time.monotonic()
     try:
         while True:
-            ready, _, _ = select.select([master], [], [], SILENCE)
-            if not ready:
-                silent += 1
-                assert silent < TIMES, f"silence after: {shown[-2000:]}"
-                os.write(master, typed)
-                continue
-            silent = 0
-            try:
-                piece = os.read(master, 65536)
-            except OSError:  # the other end is closed
-                break
-            if not piece:
-                break
-            shown += piece.decode(errors="replace")
-            while left and left[0][0] in shown[seen:]:
+            if left and left[0][0] in shown[seen:] and awaits_typing(master):
                 seen += shown[seen:].index(left[0][0]) + len(left[0][0])
-                typed = left.pop(0)[1].encode() + b"\r"
-                os.write(master, typed)
+                os.write(master, left.pop(0)[1].encode() + b"\r")
+            if select.select([master], [], [], 0.05)[0]:
+                try:
+                    piece = os.read(master, 65536)
+                except OSError:  # the other end is closed
+                    break
+                shown += piece.decode(errors="replace")
+                last_word = time.monotonic()
+            assert time.monotonic() < last_word + SILENCE, f"silence after: {shown[-2000:]}"
         code = program.wait()
     finally:
         program.kill()

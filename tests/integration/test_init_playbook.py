@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 import stat
 import subprocess
@@ -153,17 +154,14 @@ def test_from_answers_to_an_inventory_that_provision_takes(beginning: Beginning)
     assert bare.returncode == 0, bare.stdout + bare.stderr
     assert "changed=0" in bare.stdout
 
-    checked = beginning.run(
-        "-i",
-        str(beginning.inventory),
-        "--vault-password-file",
-        str(beginning.password_file),
-        "playbooks/provision.yml",
-        "--check",
-        "--diff",
-    )
+    known = ("-i", str(beginning.inventory), "--vault-password-file", str(beginning.password_file))
+    checked = beginning.run(*known, "playbooks/provision.yml", "--check", "--diff")
     assert checked.returncode == 0, checked.stdout + checked.stderr
     assert "app-02" in checked.stdout
+    priced = beginning.run(*known, "playbooks/price.yml")
+    assert priced.returncode == 0, priced.stdout + priced.stderr
+    (total,) = re.findall(r"a month +\S+ +\S+", priced.stdout)
+    assert total in shown
     assert beginning.api.get("/servers")["servers"] == []
 
 
