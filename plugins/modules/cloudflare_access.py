@@ -22,6 +22,7 @@ attributes:
   check_mode:
     description: Can run in C(check_mode), which is the same, since it changes nothing.
     support: full
+options: {}
 """
 
 EXAMPLES = r"""
@@ -52,9 +53,11 @@ from ..module_utils.cloudflare.access import check
 from ..module_utils.cloudflare.client import ARGUMENTS, CloudflareError, create_client
 from ..module_utils.cloudflare.zones import check_zone
 
+SPEC = ARGUMENTS
+
 
 def main() -> None:
-    module = AnsibleModule(ARGUMENTS, supports_check_mode=True)
+    module = AnsibleModule(SPEC, supports_check_mode=True)
     try:
         found = check(create_client({**module.params, "zone": check_zone(module.params["zone"])}))
     except CloudflareError as error:

@@ -9,6 +9,7 @@ import pytest
 import yaml
 from ansible_collections.bulwark.hetzner.plugins.doc_fragments import cloudflare
 from ansible_collections.bulwark.hetzner.plugins.modules import (
+    cloudflare_access,
     cloudflare_dns_records,
     cloudflare_origin_certificate,
     cloudflare_request_header,
@@ -18,6 +19,7 @@ from ansible_collections.bulwark.hetzner.plugins.modules import (
 from tests.checkout import ROOT
 
 MODULES = [
+    cloudflare_access,
     cloudflare_dns_records,
     cloudflare_origin_certificate,
     cloudflare_request_header,
