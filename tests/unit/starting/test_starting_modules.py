@@ -1,4 +1,4 @@
-"""The surface of what starts an environment: what is documented is what is accepted, and keys and tokens are secrets."""
+"""The surface of what starts an environment: what is documented is accepted, and keys and tokens are secrets."""
 
 from __future__ import annotations
 
