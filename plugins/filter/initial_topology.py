@@ -9,8 +9,6 @@ import json
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from ansible.errors import AnsibleFilterError
-
 from ..module_utils.starting.answers import topology
 from ..module_utils.topology.reading import TopologyError
 
@@ -79,7 +77,7 @@ options:
 EXAMPLES = r"""
 - name: Show the topology for two answers
   ansible.builtin.debug:
-    msg: "{{ answers | bulwark.hetzner.initial_topology('production') }}"
+    msg: "{{ (answers | bulwark.hetzner.initial_topology('production')).topology }}"
   vars:
     answers:
       admin_addresses: 198.51.100.7
@@ -88,7 +86,7 @@ EXAMPLES = r"""
 
 RETURN = r"""
 _value:
-  description: The topology.
+  description: C(topology), and C(mistake), the first one in the answers as a sentence; then there is no topology.
   type: dict
 """
 
@@ -96,9 +94,10 @@ _value:
 def _filter(answers: Mapping[str, Any], environment_name: str) -> dict[str, Any]:
     try:
         # Ansible hands over lazy containers and tagged texts; the logic wants plain ones.
-        return topology(str(environment_name), json.loads(json.dumps(answers)))
+        return {"topology": topology(str(environment_name), json.loads(json.dumps(answers))), "mistake": ""}
     except TopologyError as error:
-        raise AnsibleFilterError(str(error)) from error
+        # Not raised: around an error of a filter, Ansible says much more than what a person who answers wants to know.
+        return {"topology": {}, "mistake": str(error)}
 
 
 class FilterModule:

@@ -222,4 +222,6 @@ def test_what_stands_in_the_way(beginning: Beginning) -> None:
     beginning.refused("production-network")
     beginning.refused("cax99", ANSWERS | {"servers": {"app": {"type": "cax99"}}})
     beginning.refused("there is no location nowhere", ANSWERS | {"location": "nowhere"})
-    beginning.refused("answers.admin_key is missing", {"admin_addresses": "198.51.100.10"})
+    told = beginning.init({"admin_addresses": "198.51.100.10"})
+    assert "[ERROR]: Task failed: Action failed: answers.admin_key is missing: give the content of" in told.stdout
+    assert beginning.files() == {}

@@ -12,7 +12,7 @@ from .client import Client, CloudflareError, RefusedError
 from .zones import find
 
 #: What no reading proves.
-UNPROVEN = "Whether the token may also edit these is only seen when something is changed."
+UNPROVEN = "Whether it may also edit all of these is only seen when something is changed."
 
 
 def check(client: Client) -> dict[str, Any]:
