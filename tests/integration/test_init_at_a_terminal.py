@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import pty
 import re
@@ -12,10 +13,21 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
+import pytest
 import yaml
 
 from tests.checkout import ROOT, ansible_environment
 from tests.lab.cloud_api import SSH_KEY, TOKEN, CloudApi
+
+
+@pytest.fixture(autouse=True)
+def environment_as_required() -> None:
+    """Otherwise the launcher would make it anew, while other tests run in it."""
+    files = ("checkout.txt", "collections.txt", "../requirements.yml", "unpack_collections.py")
+    wanted = hashlib.sha256(b"".join((ROOT / "requirements" / name).read_bytes() for name in files)).hexdigest()
+    if (ROOT / ".venv/.wanted").read_text().split()[0] != wanted:
+        pytest.skip("the checkout's environment is not of its requirements: ./bulwark setup")
+
 
 #: Seconds without a word after which the conversation hangs.
 SILENCE = 90
