@@ -180,7 +180,11 @@ class Stack:
 
     def _reload(self, service: Service) -> None:
         files = changed(f"{self.folder}/{service.part}")
-        self.run(["docker", "kill", "--signal", "HUP", service.name])
+        # Not by `docker kill`: the engine takes every signal that it passes on for a stop by hand, and from then on
+        # starts the container neither when it ends nor when the server boots.
+        process = self.run(["docker", "inspect", "--format", "{{.State.Pid}}", service.name])[1].strip()
+        if process.isdecimal() and int(process) > 1:
+            self.run(["kill", "-HUP", process])
         refused = 0
         for _ in range(self.seconds * 5):
             loaded = self._loaded(service)

@@ -105,6 +105,7 @@ COMPOSED = {
     "docker compose": (0, "exporter aa\nprometheus bb\n", ""),
     "docker ps": (0, "1\n2\n", ""),
     "docker inspect": (0, "/exporter true exporter aa\n/prometheus true prometheus bb\n", ""),
+    "docker inspect --format {{.State.Pid}}": (0, "4711\n", ""),
     "docker logs": (0, "", "level=info msg=started\nlevel=error err=boom\n"),
 }
 METRICS = "reloaded_successful 1\nreloaded_success_timestamp_seconds 9.9e+09\n"
@@ -118,7 +119,7 @@ ANSWERS = {
 def test_a_second_run_changes_nothing(tmp_path: Path) -> None:
     programs = Programs(COMPOSED)
     assert stack(programs, ANSWERS, tmp_path).settle(check_mode=False) == []
-    assert not [line for line in programs.ran if " up " in line or " kill " in line or " rm " in line]
+    assert not [line for line in programs.ran if " up " in line or line.startswith("kill ") or " rm " in line]
 
 
 def test_check_mode_says_the_next_step_and_takes_none(tmp_path: Path) -> None:
@@ -139,7 +140,17 @@ def test_who_refuses_its_files_is_named_with_its_reason(tmp_path: Path) -> None:
     programs = Programs(COMPOSED)
     with pytest.raises(ServiceError, match="prometheus refuses its new files and goes on with what it had read"):
         stack(programs, ANSWERS | {"http://p/metrics": refusing}, tmp_path, seconds=60).settle(check_mode=False)
-    assert "docker kill --signal HUP prometheus" in programs.ran
+    assert "kill -HUP 4711" in programs.ran
+
+
+@pytest.mark.parametrize("process", ["0", ""])
+def test_a_container_that_has_just_ended_is_sent_nothing(tmp_path: Path, process: str) -> None:
+    """To process 0 a signal would be one to ourselves."""
+    refusing = Answer(200, "reloaded_successful 0\nreloaded_success_timestamp_seconds 100\n")
+    programs = Programs(COMPOSED | {"docker inspect --format {{.State.Pid}}": (0, process, "")})
+    with pytest.raises(ServiceError):
+        stack(programs, ANSWERS | {"http://p/metrics": refusing}, tmp_path).settle(check_mode=False)
+    assert not [line for line in programs.ran if line.startswith("kill ")]
 
 
 def test_a_database_that_lets_nobody_in_is_told(tmp_path: Path) -> None:
