@@ -11,6 +11,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import cache
+from itertools import groupby
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -28,6 +29,8 @@ from tests.real.users import BALANCER, NAME, shell
 MONITOR = "monitor-01"
 PROMETHEUS = "http://10.0.0.8:9090"
 ALERTMANAGER = "http://10.0.0.8:9093"
+#: How long Alertmanager waits for what belongs together (group_wait).
+WAIT_SECONDS = 30
 #: A busy machine may take so many times as long as the document says before a wait is given up.
 PATIENCE = 2.0
 _WATCHER = (Path(__file__).parent / "watcher.py").read_text()
@@ -101,10 +104,24 @@ class Watch:
         return bool(self._lines())
 
     def seen(self, after: float) -> set[Alert]:
-        """All that fired then or since, but for what tells of the machine."""
+        """All that fired then or since, but for what tells of the machine.
+
+        Rules are evaluated one after the other, so what follows from another alert may fire a moment before it and
+        last a moment longer. Alertmanager waits before it sends, and so do we: a short time beside one in which the
+        alert was kept back does not count.
+        """
         lines = self._lines()
-        begin = max((number for number, line in enumerate(lines) if line["at"] <= after), default=0)
-        return set().union(*map(_alerts, lines[begin:]))
+        lines = lines[max((number for number, line in enumerate(lines) if line["at"] <= after), default=0) :]
+        found = set()
+        for alert in set().union(*map(_alerts, lines)):
+            for shown, stretch in groupby(range(len(lines)), lambda number, a=alert: a in _alerts(lines[number])):
+                numbers = list(stretch)
+                first, last = numbers[0], numbers[-1]
+                beside = lines[max(first - 1, 0)], lines[min(last + 1, len(lines) - 1)]
+                moment = last + 1 < len(lines) and lines[last + 1]["at"] - lines[first]["at"] < WAIT_SECONDS
+                if shown and not (moment and any(alert in _alerts(line, kept_back=True) for line in beside)):
+                    found.add(alert)
+        return found
 
     def fired(self, alert: Alert, after: float) -> float | None:
         """When, after a point, it began to fire, by Prometheus' own account."""
@@ -130,8 +147,12 @@ def _aside() -> set[str]:
     return machine_alerts()
 
 
-def _alerts(line: dict[str, Any]) -> set[Alert]:
-    return {Alert(item["name"], item["instance"]) for item in line["alerts"] if item["name"] not in _aside()}
+def _alerts(line: dict[str, Any], *, kept_back: bool = False) -> set[Alert]:
+    return {
+        Alert(item["name"], item["instance"])
+        for item in line["alerts"]
+        if item["kept_back"] == kept_back and item["name"] not in _aside()
+    }
 
 
 @contextmanager
@@ -150,11 +171,11 @@ def watching() -> Iterator[Watch]:
 
 
 def calm(watch: Watch) -> None:
-    """Wait until nothing fires but the sign that all is well: tests before may have left something to resolve."""
+    """Wait until nothing fires but the sign that all is well: what went before may have left something to resolve."""
     try:
         until(lambda: watch.now() == {WATCHDOG}, "calm", 600)
     except AssertionError as never:
-        raise AssertionError(f"before any fault these fire: {sorted(watch.now())}") from never
+        raise AssertionError(f"without a fault these fire: {sorted(watch.now())}") from never
 
 
 # --- faults -----------------------------------------------------------------------------------------------------------
@@ -476,6 +497,7 @@ def chaos(watch: Watch, *faults: Fault, at_once: Callable[[], None] = lambda: No
             gone = watch.gone(alert, point)
             assert gone is not None
             measured.append(Measured(fault.name, alert, "resolves", gone - point, alert.stated[1]))
+    calm(watch)
     expected = set().union(*(fault.alerts for fault in faults))
     assert watch.seen(begun) == {WATCHDOG} | expected
     return measured

@@ -19,7 +19,7 @@ from tests.monitoring.dashboards import DASHBOARDS, PROMETHEUS, asked, expressio
 from tests.monitoring.promql import rules, selectors_in
 from tests.real import alerts
 from tests.real.alerts import MONITOR, ask, chaos, evaluate, series, watching
-from tests.real.database import power, until
+from tests.real.database import MEMBERS, power, until
 
 _CALM = "nothing fires"
 _NOBODY = "nobody is told of alerts in the lab"
@@ -90,6 +90,12 @@ def test_prometheus_evaluates_every_rule() -> None:
     }
 
 
+def test_a_volume_that_was_mounted_after_the_exporter_had_begun_is_watched() -> None:
+    """Servers have been started anew before; without a view of the volume it would be the root's figures."""
+    mounted = 'node_filesystem_size_bytes{mountpoint="/var/lib/postgresql", fstype="xfs"}'
+    assert set(series(mounted)) == set(MEMBERS)
+
+
 # --- bad input --------------------------------------------------------------------------------------------------------
 
 
@@ -151,6 +157,7 @@ def test_a_fault_is_heard_of_and_nothing_else(name: str) -> None:
         told(chaos(watch, *alerts.ALONE[name]()))
 
 
+HOOKS = [{"name": "listener", "url": "http://127.0.0.1:18080/"}]
 _LISTENER = """
 import http.server
 class Handler(http.server.BaseHTTPRequestHandler):
@@ -166,7 +173,6 @@ http.server.HTTPServer(("127.0.0.1", 18080), Handler).serve_forever()
 
 @pytest.mark.full
 def test_people_are_told_when_it_begins_and_when_it_ends() -> None:
-    hook = [{"name": "listener", "url": "http://127.0.0.1:18080/"}]
     fault = alerts.ApplicationKilled()
 
     def heard(state: str) -> bool:
@@ -180,7 +186,7 @@ def test_people_are_told_when_it_begins_and_when_it_ends() -> None:
 
     on(MONITOR, "systemd-run", "--quiet", "--collect", "--unit=listener", "/usr/bin/python3", "-c", _LISTENER)
     try:
-        succeed(*CONVERGE, "-e", json.dumps({"monitoring_stack_webhooks": hook}))
+        succeed(*CONVERGE, "-e", json.dumps({"monitoring_stack_webhooks": HOOKS}))
         fault.make()
         try:
             until(lambda: heard("firing"), "word of the fault", 480)
@@ -200,6 +206,9 @@ def test_the_monitoring_server_goes_away_and_comes_back_with_all_it_had() -> Non
         answer = ask(f"{alerts.PROMETHEUS}/api/v1/query?query=up{when}")
         return {(i["metric"]["job"], i["metric"]["instance"]): i["value"][1] for i in answer["data"]["result"]}
 
+    # A program that has read its files again since it began must come back as well.
+    succeed(*CONVERGE, "-e", json.dumps({"monitoring_stack_webhooks": HOOKS}))
+    succeed(*CONVERGE)
     before, seen, files = time.time(), up(), running()["files"]
     assert set(seen.values()) == {"1"}
     power(MONITOR, "off")

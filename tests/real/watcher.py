@@ -1,4 +1,4 @@
-"""Tells what Alertmanager holds and does not keep back, a line each time that changes, until its input ends.
+"""Tells what Alertmanager holds, a line each time that changes, until its input ends.
 
 Runs on the monitoring server, where Prometheus' clock is its own.
 """
@@ -10,10 +10,11 @@ import select
 import sys
 import time
 import urllib.request
+from typing import Any
 
 
-def held(address: str) -> list[dict[str, str]]:
-    url = f"{address}/api/v2/alerts?active=true&inhibited=false"
+def held(address: str) -> list[dict[str, Any]]:
+    url = f"{address}/api/v2/alerts"
     with urllib.request.urlopen(url, timeout=10) as answer:  # noqa: S310 because it is an address of ours
         alerts = json.load(answer)
     found = [
@@ -21,6 +22,7 @@ def held(address: str) -> list[dict[str, str]]:
             "name": alert["labels"]["alertname"],
             "instance": alert["labels"].get("instance", ""),
             "since": alert["startsAt"],
+            "kept_back": bool(alert["status"]["inhibitedBy"]),
         }
         for alert in alerts
     ]
