@@ -6,7 +6,7 @@ cd /etc/bulwark/monitoring
 docker inspect --format '{{.State.StartedAt}}' bulwark-prometheus >/root/started
 # What runs has an older rule than the file.
 sed -i.declared 's/ApplicationAsked/ApplicationAskedBefore/' prometheus/rules/own.yml
-docker kill --signal HUP bulwark-prometheus
+kill -HUP "$(docker inspect --format '{{.State.Pid}}' bulwark-prometheus)"
 timeout 30 sh -c 'until curl -fsS http://10.0.0.8:9090/api/v1/rules | grep -q ApplicationAskedBefore; do sleep 0.2; done'
 mv prometheus/rules/own.yml.declared prometheus/rules/own.yml
 printf 'groups: []\n' >prometheus/rules/left-behind.yml
