@@ -28,7 +28,7 @@ WIDTH = 1280
 #: Nothing that talks to anybody but the page; no service of a desktop.
 _FLAGS = (
     *("--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-sync"),
-    *("--disable-background-networking", "--disable-component-update", "--hide-scrollbars", "--disable-lcd-text"),
+    *("--disable-background-networking", "--disable-component-update", "--hide-scrollbars"),
     "--virtual-time-budget=10000",
 )
 
@@ -65,7 +65,7 @@ def main() -> None:
     with opened("prometheus") as url:
         # Debian's Prometheus has its pages there; those of its makers lie at /targets.
         take(f"{url}classic/targets", "prometheus-targets.png", 2150)
-    take((ROOT / "reports/reachability-lab.html").as_uri(), "verification.png", 820)
+    take((ROOT / "reports/reachability-lab.html").as_uri(), "verification.png", 816)
 
 
 if __name__ == "__main__":
