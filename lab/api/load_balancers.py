@@ -24,10 +24,10 @@ from lab.wire.catalogue import Json
 
 async def list_load_balancers(call: Call) -> Answer:
     store, catalog = call.cloud.store, call.cloud.catalog
-    seen = dict(await asyncio.gather(*(seen(call.cloud, number) for number in store.load_balancers)))
+    health = dict(await asyncio.gather(*(seen(call.cloud, number) for number in list(store.load_balancers))))
 
     def render(item: LoadBalancer) -> Json:
-        return wire.load_balancer(store, catalog, item, seen.get(item.id))
+        return wire.load_balancer(store, catalog, item, health.get(item.id))
 
     return listing.answer(call, "load_balancers", store.load_balancers.values(), render)
 
