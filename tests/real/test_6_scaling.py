@@ -11,7 +11,9 @@ import yaml
 
 from tests.checkout import ROOT
 from tests.launcher import on, recap, status, succeed
+from tests.real.database import until
 from tests.real.test_1_first_run import BASTION, PRIVATE
+from tests.real.users import healthy
 
 NEW, ADDRESS = "app-03", "10.0.0.103"
 #: Whom the flows let app-03 talk to: jobs, databases, logs. And who lets it in: the bastion forwards SSH to it.
@@ -49,7 +51,10 @@ def _only_what_is_declared(tmp_path: Path) -> Iterator[None]:
 @pytest.mark.usefixtures("_only_what_is_declared")
 def test_an_application_server_more_and_less(tmp_path: Path) -> None:
     assert {host: traces(host) for host in TOLD if traces(host)} == {}
-    succeed("run", "playbooks/site.yml", "-e", topology(tmp_path, 3))
+    # Not proved yet: the application comes by other means, and until then the load balancer has a target that is ill.
+    succeed("run", "playbooks/site.yml", "-e", topology(tmp_path, 3), "--skip-tags", "verify")
+    succeed("deploy")
+    until(lambda: healthy("app-01", "app-02", NEW), f"{NEW} takes traffic")
     assert NEW in {server["name"] for server in status()["servers"]}
     for host in TOLD:
         assert ADDRESS in traces(host), f"{host} was not told"
