@@ -360,7 +360,7 @@ def test_the_management_interface_takes_it_away() -> None:
 
     def ask(method: str, body: object = None, *, good: bool = True) -> tuple[int, Any]:
         async def send() -> httpx.Response:
-            async with httpx.AsyncClient(transport=transport, base_url="http://lab") as client:
+            async with httpx.AsyncClient(transport=transport, base_url="http://127.0.0.1") as client:
                 headers = {"Authorization": f"Bearer {'token' if good else 'wrong'}"}
                 return await client.request(method, "/_lab/object_storage", json=body, headers=headers)
 
