@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import ansible_runner  # type: ignore[import-untyped]
+import ansible_runner  # type: ignore[import-untyped]  # because it brings no types
 import yaml
 
 from tests.checkout import ROOT, tool

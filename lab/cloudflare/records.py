@@ -17,7 +17,7 @@ _TYPES = get_args(RecordType)
 _PROXIABLE = ("A", "AAAA", "CNAME")
 #: Types of the vendor that are not kept here.
 _OTHER_TYPES = (
-    "CAA CERT DNSKEY DS HTTPS LOC NAPTR NS OPENPGPKEY PTR SMIMEA SRV SSHFP SVCB TLSA URI".split()  # noqa: SIM905
+    "CAA CERT DNSKEY DS HTTPS LOC NAPTR NS OPENPGPKEY PTR SMIMEA SRV SSHFP SVCB TLSA URI".split()  # noqa: SIM905 because one word a line says no more
 )
 _FIELDS = ("name", "type", "content", "ttl", "proxied", "comment", "priority")
 #: Fields of the vendor that may be given with what every record has.

@@ -57,7 +57,7 @@ class _Visit:
 
     @property
     def client(self) -> str:
-        return str(self.scope["client"][0]) if self.scope.get("client") else "0.0.0.0"  # noqa: S104 an unknown address
+        return str(self.scope["client"][0]) if self.scope.get("client") else "0.0.0.0"  # noqa: S104 because it stands for an unknown address
 
     def all(self, name: bytes) -> list[bytes]:
         return [value for key, value in self.scope["headers"] if key == name]

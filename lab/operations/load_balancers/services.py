@@ -146,12 +146,12 @@ def _or(given: _T | None, otherwise: _T) -> _T:
 
 
 def _given(request: object) -> dict[str, object]:
-    values = {item.name: getattr(request, item.name) for item in fields(request)}  # type: ignore[arg-type]
+    values = {item.name: getattr(request, item.name) for item in fields(request)}  # type: ignore[arg-type]  # because every request is a dataclass
     return {name: value for name, value in values.items() if value is not None}
 
 
 def _merge(base: _T, given: Mapping[str, object]) -> _T:
-    merged: _T = replace(base, **given)  # type: ignore[type-var]
+    merged: _T = replace(base, **given)  # type: ignore[type-var]  # because every part of a service is one
     return merged
 
 

@@ -64,7 +64,7 @@ BUILDER_KEYS = (
     "sbom",
 )
 
-REGISTRY_PASSWORD = "KAMAL_REGISTRY_PASSWORD"  # noqa: S105  # the name of a secret, Kamal's own
+REGISTRY_PASSWORD = "KAMAL_REGISTRY_PASSWORD"  # noqa: S105 because it is the name of a secret, Kamal's own
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
 

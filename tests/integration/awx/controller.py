@@ -201,7 +201,7 @@ def serving(controller: Controller) -> Iterator[str]:
             self.end_headers()
             self.wfile.write(text)
 
-        do_GET = do_POST = do_PATCH = do_DELETE = handle_one  # noqa: N815
+        do_GET = do_POST = do_PATCH = do_DELETE = handle_one  # noqa: N815 because http.server calls them so
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
     threading.Thread(target=server.serve_forever, daemon=True).start()
