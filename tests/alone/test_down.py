@@ -22,7 +22,8 @@ def ours() -> dict[str, list[str]]:
             words = path.read_bytes().decode(errors="replace").replace("\0", " ")
         except OSError:
             continue
-        if any(mark in words for mark in ("-m lab serve", "bulwark/dnsmasq", "bulwark/engine")):
+        marks = ("-m lab serve", "bulwark/dnsmasq", "bulwark/engine", "bulwark/load_balancers", "bulwark/cloudflare")
+        if any(mark in words for mark in marks):
             commands.append(words)
     return {
         "namespaces": [line for line in shown("ip", "netns", "list") if line.startswith("bulwark")],
