@@ -81,7 +81,7 @@ def _domain_names(certificate: x509.Certificate) -> tuple[str, ...]:
 
 
 def _public(key: object) -> bytes:
-    encoded: bytes = key.public_bytes(  # type: ignore[attr-defined]  # of any kind of key
+    encoded: bytes = key.public_bytes(  # type: ignore[attr-defined]  # because it may be any kind of key
         serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo
     )
     return encoded

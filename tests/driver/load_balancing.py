@@ -196,7 +196,7 @@ class World:
 
     def make(self, **changes: object) -> None:
         """Change what is described, and make it so."""
-        self.described = replace(self.described, **changes)  # type: ignore[arg-type]
+        self.described = replace(self.described, **changes)  # type: ignore[arg-type]  # because callers name any field
         load_balancers.sync(self.described, IP_RANGE, self.sync_network)
 
     def health(self, listen_port: int = 80) -> list[Health]:

@@ -76,7 +76,7 @@ def shown(folder: Path, name: str = NAME) -> str:
         assert isinstance(connection, ssl.SSLSocket)
         seen = connection.getpeercert()
         assert seen
-        return str(dict(part[0] for part in seen["subject"])["commonName"])  # type: ignore[misc]
+        return str(dict(part[0] for part in seen["subject"])["commonName"])  # type: ignore[misc]  # because ssl types it loosely
 
 
 def answers() -> bool:
@@ -196,7 +196,7 @@ def test_a_target_that_says_nothing_is_found_out_in_the_time_promised(world: Wor
 def test_what_a_good_answer_is(world: World, change: dict[str, object], answer: int, expected: Health) -> None:
     for target in world.targets:
         target.status, target.body = answer, 'it says: all "is" $well # 100% \\x20\nand so on'
-    check = replace(CHECK, **change)  # type: ignore[arg-type]
+    check = replace(CHECK, **change)  # type: ignore[arg-type]  # because cases name any field
     world.make(services=(replace(SERVICE, health_check=check),))
     until(lambda: set(world.health()) == {expected}, expected.value)
 
@@ -242,6 +242,7 @@ def test_no_change_fails_a_request(running: World, tmp_path: Path) -> None:
         for change in changes:
             before = asked.answers.total()
             running.make(**change)
+            # mypy cannot infer the type of a lambda's default.
             until(lambda before=before: asked.answers.total() > before + 50, "requests after a change")  # type: ignore[misc]
             running.healthy()
         # A planned removal; without the plan, what is under way is cut.
@@ -421,6 +422,7 @@ def test_certificates_are_chosen_by_name_and_replaced_without_a_gap(running: Wor
             running.make(services=(replace(https, certificates=(certificate(tmp_path, replacement, NAME),)),))
             assert shown(tmp_path) == replacement
             before = asked.answers.total()
+            # mypy cannot infer the type of a lambda's default.
             until(lambda before=before: asked.answers.total() > before + 50, "requests")  # type: ignore[misc]
     assert not asked.failures
     # Replaced keys do not stay, and nobody else may read those that do.

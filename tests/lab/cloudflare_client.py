@@ -6,13 +6,13 @@ from __future__ import annotations
 import json
 import sys
 
-import cloudflare  # type: ignore[import-not-found]  # it is not part of the environment of the tests
+import cloudflare  # type: ignore[import-not-found]  # because it is not part of the environment of the tests
 
 
 def refusal(action: object, *arguments: object, **options: object) -> list[object]:
     """Status and code of the error that this must end in."""
     try:
-        action(*arguments, **options)  # type: ignore[operator]
+        action(*arguments, **options)  # type: ignore[operator]  # because the library is untyped here
     except cloudflare.APIStatusError as error:
         return [type(error).__name__, error.status_code, error.errors[0].code]
     raise SystemExit(f"{action} was not refused")

@@ -327,6 +327,6 @@ def test_a_connection_that_failed_is_not_kept(primary: Member, error: type[Excep
 def test_more_requests_than_connections_wait_for_one(primary: Member, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(server, "POOL_WAIT_SECONDS", 0)
     pool = server.Pool(primary.connect, (LostError,), size=1)
-    inner: Callable[[object], object] = lambda _: pool.run(lambda connection: connection)  # noqa: E731 for its type
+    inner: Callable[[object], object] = lambda _: pool.run(lambda connection: connection)  # noqa: E731 because a def would lose its type
     with pytest.raises(server.UnavailableError, match="busy"):
         pool.run(inner)

@@ -42,7 +42,7 @@ def get(edge: EdgeOnLoopback, name: str = ZONE, secure: bool = True, path: str =
     connection.sock = edge.connect(name, secure)
     connection.request("GET", path, headers={"Host": name, **headers})
     found = connection.getresponse()
-    found.text = found.read().decode()  # type: ignore[attr-defined]  # kept for the caller
+    found.text = found.read().decode()  # type: ignore[attr-defined]  # because it is kept for the caller
     connection.close()
     return found
 

@@ -48,7 +48,7 @@ def user(edge: EdgeOnLoopback) -> Iterator[HTTPConnection]:
 def ask(
     user: HTTPConnection, method: str = "GET", path: str = "/", body: object = None, **headers: str
 ) -> HTTPResponse:
-    user.request(method, path, body, headers)  # type: ignore[arg-type]  # bodies of every kind
+    user.request(method, path, body, headers)  # type: ignore[arg-type]  # because bodies of every kind are tried
     return user.getresponse()
 
 

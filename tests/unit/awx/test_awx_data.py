@@ -27,7 +27,7 @@ Loader.add_constructor("!unsafe", lambda loader, node: loader.construct_scalar(n
 
 
 def read(path: str) -> Any:
-    return yaml.load((ROOT / path).read_text(), Loader)  # noqa: S506  # a safe loader with one tag more
+    return yaml.load((ROOT / path).read_text(), Loader)  # noqa: S506 because it is a safe loader with one tag more
 
 
 def data(name: str) -> Any:
