@@ -24,8 +24,19 @@ def server_id(api: httpx.Client, name: str) -> int:
     return int(api.get("/servers", params={"name": name}).json()["servers"][0]["id"])
 
 
-def act(api: httpx.Client, server: int, action: str) -> None:
-    api.post(f"/servers/{server}/actions/{action}").raise_for_status()
+def act(api: httpx.Client, server: int, action: str) -> int:
+    """Start an action; returns its number."""
+    return int(api.post(f"/servers/{server}/actions/{action}").raise_for_status().json()["action"]["id"])
+
+
+def finish(api: httpx.Client, action: int) -> None:
+    for _ in range(400):
+        found = api.get(f"/actions/{action}").raise_for_status().json()["action"]
+        if found["status"] != "running":
+            assert found["status"] == "success", found
+            return
+        time.sleep(0.5)
+    pytest.fail(f"action {action} does not end")
 
 
 def eventually(host: str, expected: str, attempts: int = 60) -> None:
@@ -43,8 +54,9 @@ def eventually(host: str, expected: str, attempts: int = 60) -> None:
 def test_every_server_rebooted_through_the_api_works_again(api: httpx.Client) -> None:
     address = status_of(BASTION)["public_ip"]
     before = {host: on(host, "cat", "/proc/1/stat").split()[21] for host in (*PRIVATE, BASTION)}
-    for server in api.get("/servers").json()["servers"]:
-        act(api, server["id"], "reboot")
+    started = [act(api, server["id"], "reboot") for server in api.get("/servers").json()["servers"]]
+    for action in started:
+        finish(api, action)
     for host in (*PRIVATE, BASTION):
         eventually(host, address)
     after = {host: on(host, "cat", "/proc/1/stat").split()[21] for host in (*PRIVATE, BASTION)}

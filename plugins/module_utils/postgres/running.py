@@ -22,9 +22,16 @@ def runner(module: Module, seconds: int = 0) -> Runner:
     limit = ["timeout", "--signal", "KILL", str(seconds)] if seconds else []
 
     def run(words: Sequence[str], feed: str = "") -> tuple[int, str, str]:
-        code, out, error = module.run_command(
-            [*limit, *words], data=feed or None, environ_update={"LC_ALL": "C", "LANG": "C"}
-        )
+        try:
+            code, out, error = module.run_command(
+                [*limit, *words],
+                data=feed or None,
+                environ_update={"LC_ALL": "C", "LANG": "C"},
+                handle_exceptions=False,
+            )
+        except BrokenPipeError:
+            # A container that is starting or stopping ends `docker exec` so; the caller knows whether to ask again.
+            return 1, "", f"{words[0]} ended before it had read what it was to do"
         return int(code), str(out), str(error)
 
     return run
