@@ -35,7 +35,7 @@ from lab.net import firewall, haproxy, internet, router
 #: Carried by every container of the lab.
 LABEL = f"{settings.PREFIX}.machine"
 
-# Longer than systemd waits for a unit that does not stop (90 s; source: systemd-system.conf(5), DefaultTimeoutStopSec=).
+# Longer than systemd waits for what does not stop (90 s; source: systemd-system.conf(5), DefaultTimeoutStopSec=).
 _SHUTDOWN_SECONDS = 150
 _PRESS_SECONDS = 2
 _AGAIN_SECONDS = 1
