@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import Counter
+
 import pytest
 from xdist.remote import Producer
 from xdist.scheduler import LoadScopeScheduling
@@ -22,6 +24,21 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     if long:
         config.hook.pytest_deselected(items=long)
         items[:] = [item for item in items if item not in long]
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Where the time went, since the whole has a bound: per folder, and per file on the lab."""
+    minutes: Counter[str] = Counter()
+    for reports in terminalreporter.stats.values():
+        for report in reports:
+            if isinstance(report, pytest.TestReport):
+                path = report.nodeid.partition("::")[0]
+                minutes[path if path.startswith("tests/real/") else path.rpartition("/")[0]] += report.duration / 60
+    long = [(name, spent) for name, spent in minutes.most_common() if spent >= 0.5]
+    if long:
+        terminalreporter.section("minutes by part")
+        for name, spent in long:
+            terminalreporter.line(f"{spent:6.1f}  {name}")
 
 
 class OneWorkerForTheLab(LoadScopeScheduling):
