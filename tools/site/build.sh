@@ -25,6 +25,7 @@ cp -r docs "$work/source"
 mkdir -m 0700 "$work/source/reference"
 quietly antsibull-docs collection --use-current --squash-hierarchy --fail-on-error --no-add-antsibull-docs-version \
   --dest-dir "$work/source/reference" bulwark.hetzner
-quietly sphinx-build --quiet --fail-on-warning --keep-going --nitpicky -j 2 -c tools/site -d "$work/doctrees" "$work/source" "$work/site"
+quietly tools/site/pages.sh "$work/source" "$work/site"
 find "$site" -mindepth 1 -delete
 cp -r "$work/site/." "$site"
+cp "$site/README.html" "$site/index.html" # what a web server shows of a folder

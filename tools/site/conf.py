@@ -31,6 +31,7 @@ html_theme_options = {
 }
 html_show_sphinx = False
 html_show_sourcelink = False
+html_copy_source = False
 # The reference names other collections and Ansible itself, whose pages would have to be asked for over the network.
 nitpick_ignore_regex = [
     ("std:ref", r"ansible_collections\.(?!bulwark\.).*"),
@@ -77,15 +78,18 @@ def _to_repository(page: PurePosixPath, text: str) -> str:
 
 def _contents(page: PurePosixPath, text: str) -> str:
     """An index is a table of contents: its sections with the pages they link to. A page that none names is an error."""
+    trees: dict[str, list[str]] = {}
     for section in re.split(r"^## ", text, flags=re.M):
-        pages = [
-            found[2] for found in _LINK.finditer(section) if found[2].endswith(".md") and not found[2].startswith("..")
-        ]
+        pages = [found[2] for found in _LINK.finditer(section) if re.fullmatch(r"[\w/-]+\.md", found[2])]
         if pages:
-            caption = "" if section.startswith("# ") else f":caption: {section.splitlines()[0]}\n"
-            text += "\n\n```{toctree}\n:hidden:\n" + caption + "\n" + "\n".join(dict.fromkeys(pages)) + "\n```\n"
+            trees["" if section is text or section.startswith("# ") else section.splitlines()[0]] = pages
+    if len(trees) > 1:
+        trees.pop("", None)  # an introduction, which names what the sections name again
     if page.parent == PurePosixPath("."):
-        text += "\n\n```{toctree}\n:hidden:\n:caption: Reference\n\nreference/index\n```\n"
+        trees["Reference"] = ["reference/index"]
+    for caption, pages in trees.items():
+        options = f":caption: {caption}\n" if caption else ""
+        text += "\n\n```{toctree}\n:hidden:\n" + options + "\n" + "\n".join(dict.fromkeys(pages)) + "\n```\n"
     return text
 
 
