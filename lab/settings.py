@@ -70,13 +70,20 @@ PRIVATE_INTERFACE = "enp7s0"
 #: What the embedded internet may reach outside: the package mirrors.
 UPLINK_PORTS = (80, 443)
 
-#: Container images that ``up`` makes, by their names in ``lab.containers.recipes``, so that servers can pull them.
+#: Those of the lab's own application, which no registry has.
+_APPLICATION_IMAGES = ("bulwark/application", "bulwark/application-proxy")
+
+#: Container images that ``up`` makes, by their names in ``lab.containers.recipes``, so that servers can pull them. With
+#: ``BULWARK_IMAGES=registry`` in the environment all others are pulled from where everybody gets them.
 CONTAINER_IMAGES: tuple[str, ...] = (
-    "postgres",
-    "bulwark/application",
-    "bulwark/application-proxy",
-    "prom/prometheus",
-    "prom/alertmanager",
-    "prom/blackbox-exporter",
-    "prometheuscommunity/postgres-exporter",
+    _APPLICATION_IMAGES
+    if os.environ.get("BULWARK_IMAGES") == "registry"
+    else (
+        "postgres",
+        *_APPLICATION_IMAGES,
+        "prom/prometheus",
+        "prom/alertmanager",
+        "prom/blackbox-exporter",
+        "prometheuscommunity/postgres-exporter",
+    )
 )

@@ -48,6 +48,8 @@ def commands(job: dict[str, Any]) -> list[str]:
 def test_runs_all_checks_on_the_system_that_servers_have(workflow: dict[Any, Any]) -> None:
     assert {job["runs-on"] for job in workflow["jobs"].values()} == {"ubuntu-24.04"}
     assert commands(workflow["jobs"]["test"])[0].split()[:2] == ["./bulwark", "test"]
+    assert workflow["jobs"]["test"]["strategy"]["matrix"]["images"] == ["lab", "registry"]
+    assert workflow["jobs"]["test"]["env"]["BULWARK_IMAGES"] == "${{ matrix.images }}"
     # What YAML 1.1 takes for a truth value.
     assert {"push", "pull_request"} <= workflow[True].keys()
 
