@@ -13,6 +13,7 @@ from contextlib import contextmanager
 
 import pytest
 
+from lab import lifecycle, settings
 from tests.checkout import ROOT
 from tests.documented import Command, typed
 from tests.launcher import succeed
@@ -70,23 +71,32 @@ COMMANDS
     assert wrong == []
 
 
+def on_the_machine(*lines: str) -> str:
+    """What commands print on the machine itself, where the management interface is."""
+    script = "\n".join(lines).replace("~/.local/state/bulwark", str(settings.STATE))
+    done = subprocess.run(["bash", "-c", script], capture_output=True, text=True, check=True, stdin=subprocess.DEVNULL)
+    return done.stdout
+
+
 def test_the_labs_management_is_asked() -> None:
-    """Commands of three pages, in the administrator's shell, which has the tokens."""
     told = [command for command in typed() if command.page.endswith(("in-the-lab.md", "api-fidelity.md"))]
-    texts = [command.text for command in told if re.match(r"curl |lab=", command.text)]
-    assert len(texts) == 6
-    # Whatever happens, faults and switches are as they were.
-    undone = """undo() {
-  lab=http://127.0.0.1:8788/_lab
-  curl -sfH "Authorization: Bearer $HCLOUD_TOKEN" $lab/object_storage -X PUT -d '{"mode": "ok"}' >/dev/null
-  curl -sfH "Authorization: Bearer $HCLOUD_TOKEN" $lab/faults -X DELETE >/dev/null
-}
-trap undo EXIT
-"""
-    said = succeed("shell", feed=undone + "\n".join(texts))
+    texts = [command.text for command in told if re.match(r"curl |lab=|token=", command.text)]
+    here = [text for text in texts if "CLOUDFLARE_API_ENDPOINT" not in text]
+    assert len(here) == 6
+    try:
+        said = on_the_machine(*here)
+    finally:  # switches and faults are as they were, whatever happened
+        token = f"Authorization: Bearer {lifecycle.token()}"
+        lab = f"http://127.0.0.1:{settings.MANAGEMENT_PORT}/_lab"
+        put = ["curl", "-sfH", token, f"{lab}/object_storage", "-X", "PUT", "-d", '{"mode": "ok"}']
+        for words in (put, ["curl", "-sfH", token, f"{lab}/faults", "-X", "DELETE"]):
+            subprocess.run(words, check=True, capture_output=True)
     assert '"error"' not in said
-    assert '"mode": "away"' in said
-    assert '"bulwark.example"' in said
+    for mode in ("ok", "away"):
+        assert re.search(rf'"mode": ?"{mode}"', said)
+    assert re.search(r'"effect": ?"lose_answer"', said)
+    (asked,) = set(texts) - set(here)
+    assert json.loads(succeed("shell", feed=asked))["result"][0]["name"] == "bulwark.example"
 
 
 def test_a_backup_now() -> None:
