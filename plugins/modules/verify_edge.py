@@ -66,6 +66,13 @@ options:
       - When V(false), RV(summary) tells what such a visitor gets.
     type: bool
     default: false
+  undeployed:
+    description:
+      - Servers on which the application was never deployed. While another one is healthy, it is no failure that these
+        are not, and RV(summary) names them.
+    type: list
+    elements: str
+    default: []
   timeout:
     description: Seconds to wait for an answer.
     type: int
@@ -134,6 +141,7 @@ def main() -> None:
             "certificate_days": {"type": "int", "default": 14},
             "application_needed": {"type": "bool", "default": True},
             "edge_only": {"type": "bool", "default": False},
+            "undeployed": {"type": "list", "elements": "str", "default": []},
             "timeout": {"type": "int", "default": 10},
         },
         supports_check_mode=True,
@@ -163,6 +171,7 @@ def main() -> None:
         timeout=params["timeout"],
         application_needed=params["application_needed"],
         edge_only=params["edge_only"],
+        undeployed=params["undeployed"],
     )
     seen = examine(subject, targets_of(found[0], servers))
     module.exit_json(changed=False, checks=seen.checks, summary=seen.summary)

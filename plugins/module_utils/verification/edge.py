@@ -14,7 +14,7 @@ import re
 import socket
 import ssl
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -25,6 +25,8 @@ from cryptography import x509
 HTTPS, REDIRECT, HSTS = "HTTPS", "HTTP redirected", "HSTS"
 TARGETS, SPREAD, CERTIFICATE, PAST = "targets", "load spread", "origin certificate", "past the edge"
 
+#: What a target is called that never had the application.
+NOT_DEPLOYED = "not deployed yet"
 #: By which a server says who it is, as proxies and applications commonly do.
 SERVER_HEADER = "x-served-by"
 #: Requests for each server, from which the spread is judged. With round robin none is missed; a choice at random
@@ -143,11 +145,15 @@ def judge_hsts(host: str, answer: Answer, least: int) -> Check:
     return _check(host, HSTS, ok, (header or "no such header") + ("" if ok else f"; max-age should be {least}"))
 
 
-def judge_targets(name: str, targets: Sequence[Target]) -> Check:
-    """All application servers can take traffic."""
-    sick = [target for target in targets if not target.healthy]
-    listed = ", ".join(f"{target.name} {target.health}" for target in targets)
-    return _check(name, TARGETS, bool(targets) and not sick, listed or "there is none")
+def judge_targets(name: str, targets: Sequence[Target], undeployed: Collection[str] = ()) -> Check:
+    """All application servers can take traffic, but those that never had the application; one can in any case."""
+    waiting = [target.name for target in targets if not target.healthy and target.name in undeployed]
+    sick = [target for target in targets if not target.healthy and target.name not in waiting]
+    listed = ", ".join(
+        f"{target.name} {NOT_DEPLOYED if target.name in waiting else target.health}" for target in targets
+    )
+    ok = not sick and any(target.healthy for target in targets)
+    return _check(name, TARGETS, ok, listed or "there is none")
 
 
 def judge_spread(name: str, targets: Sequence[Target], answers: Sequence[Answer]) -> Check | None:
@@ -238,6 +244,7 @@ class Subject:
     timeout: float
     application_needed: bool
     edge_only: bool  # whether the application refuses what did not come through the edge
+    undeployed: Collection[str] = ()  # servers that never had the application
 
 
 def examine(subject: Subject, targets: Sequence[Target]) -> Seen:
@@ -254,13 +261,18 @@ def examine(subject: Subject, targets: Sequence[Target]) -> Seen:
         told = ", ".join(f"https://{host}{subject.path} {answer.told()}" for host, answer in answers.items())
         return Seen(checks, [f"No application answers yet ({told}): deploy it, then run verify.yml."])
     checks += [judge_https(host, subject.path, answer) for host, answer in answers.items()]
-    checks.append(judge_targets(subject.balancer, targets))
+    checks.append(judge_targets(subject.balancer, targets, subject.undeployed))
     host = subject.hosts[0]
     requests = max(2, len(targets)) * REQUESTS_PER_SERVER
     spread = judge_spread(
         subject.balancer, targets, [ask("https", host, subject.path, subject.timeout) for _ in range(requests)]
     )
     summary = [path_sentence(host, subject.path, answers[host], subject.balancer, subject.address)]
+    waiting = [target.name for target in targets if not target.healthy and target.name in subject.undeployed]
+    if waiting:
+        summary.append(
+            f"The application is not deployed yet on {', '.join(waiting)}, which takes no traffic until then."
+        )
     past = ask_past_the_edge(subject.address, host, subject.timeout)
     if subject.edge_only:
         checks.append(judge_past_the_edge(subject.balancer, past))

@@ -236,6 +236,16 @@ def test_before_the_first_deployment_nothing_is_claimed(monkeypatch: pytest.Monk
     assert seen.summary[0].startswith("No application answers yet (https://example.com/up 503)")
 
 
+def test_a_server_that_never_had_the_application_is_named_and_no_failure() -> None:
+    waiting = Target("app-03", "unhealthy")
+    check = edge.judge_targets("rails-lb", [APP_1, APP_2, waiting], ["app-03"])
+    assert check["ok"]
+    assert check["detail"].endswith("app-03 not deployed yet")
+    assert not edge.judge_targets("rails-lb", [APP_1, APP_2, waiting])["ok"]
+    assert not edge.judge_targets("rails-lb", [waiting], ["app-03"])["ok"], "somebody must answer"
+    assert edge.judge_targets("rails-lb", [APP_1], ["app-01"])["detail"] == "app-01 healthy"
+
+
 def test_an_application_that_is_needed_and_away_fails(monkeypatch: pytest.MonkeyPatch) -> None:
     away = [Target("app-01", "unhealthy"), Target("app-02", "unhealthy")]
     seen = examined(monkeypatch, True, [Answer(503)] * 13, away)
