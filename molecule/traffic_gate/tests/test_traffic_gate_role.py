@@ -5,12 +5,18 @@ def asked(host, whose, path):
     return host.check_output(f"ip netns exec {whose} curl -s -m 10 -i http://10.0.0.3{path}")
 
 
-def test_the_load_balancer_gets_the_page_and_its_health_check_the_application(host):
+def test_the_load_balancer_gets_the_page_and_its_health_check_succeeds(host):
     said = asked(host, "balancer", "/page")
     assert said.startswith("HTTP/1.1 503")
     assert "Retry-After: 120" in said
     assert "Back soon" in said
-    assert "application /up" in asked(host, "balancer", "/up")
+    assert "maintenance" in asked(host, "balancer", "/up")
+    host.check_output("systemctl stop application")
+    assert "maintenance" in asked(host, "balancer", "/up")
+    host.check_output(
+        "systemd-run --quiet --unit application python3 /root/application.py && "
+        "for i in $(seq 50); do curl -s -o /dev/null http://10.0.0.3/up && exit 0; sleep 0.2; done; exit 1"
+    )
 
 
 def test_others_get_the_application(host):

@@ -2,7 +2,7 @@
 """Stands between the load balancer and the application on this server: gate.py SETTINGS PAGE.
 
 drained, leaving: every connection is handed on, but one that asks for the health check is told 503.
-closed: every request is told 503 with the page, but the health check is handed on.
+closed: every request is told 503 with the page, but the health check 200, whatever becomes of the application.
 
 What is handed on is not changed. Told to end, it takes no more connections and gives those that are there their time.
 """
@@ -49,13 +49,6 @@ def path_of(head: bytes) -> str:
     return "/" + target.split("/", 3)[3] if target.startswith("http") and target.count("/") >= 3 else target
 
 
-def only_this(head: bytes) -> bytes:
-    """The request's head with the wish that the connection ends after it: the next request may be for another page."""
-    first, *fields = head.removesuffix(b"\r\n\r\n").split(b"\r\n")
-    kept = [field for field in fields if field.partition(b":")[0].strip().lower() not in (b"connection", b"keep-alive")]
-    return b"\r\n".join([first, *kept, b"Connection: close", b"", b""])
-
-
 def answer(status: str, headers: Mapping[str, str], body: bytes) -> bytes:
     fields = {"Content-Length": str(len(body)), "Cache-Control": "no-store", "Connection": "close", **headers}
     head = "".join(f"{name}: {value}\r\n" for name, value in fields.items())
@@ -96,15 +89,13 @@ class Gate:
         with suppress(OSError, asyncio.IncompleteReadError, asyncio.LimitOverrunError, TimeoutError):
             async with asyncio.timeout(HEAD_SECONDS):
                 head = await reader.readuntil(b"\r\n\r\n")
-            asked = path_of(head) == self.settings.health_path
-            if self.settings.mode == "closed":
-                if asked:
-                    await self.hand_on(only_this(head), reader, writer)
-                else:
-                    await self.refuse(head, reader, writer)
-            elif asked:
-                writer.write(answer("503 Service Unavailable", {"Content-Type": "text/plain"}, b"drained\n"))
+            closed, asked = self.settings.mode == "closed", path_of(head) == self.settings.health_path
+            if asked:
+                status, told = ("200 OK", b"maintenance\n") if closed else ("503 Service Unavailable", b"drained\n")
+                writer.write(answer(status, {"Content-Type": "text/plain"}, told))
                 await writer.drain()
+            elif closed:
+                await self.refuse(head, reader, writer)
             else:
                 await self.hand_on(head, reader, writer)
         writer.close()

@@ -18,6 +18,7 @@ OWN = [
     "postgres",
     "private_route",
     "server_baseline",
+    "traffic_gate",
     "ufw_zero_trust",
 ]
 pytestmark = pytest.mark.parametrize("role", OWN)

@@ -42,11 +42,6 @@ def test_the_path_of_a_request(gate: ModuleType, line: str, path: str) -> None:
     assert gate.path_of(f"{line}\r\nHost: x\r\n\r\n".encode()) == path
 
 
-def test_a_request_is_made_the_last_of_its_connection(gate: ModuleType) -> None:
-    head = b"GET /up HTTP/1.1\r\nHost: x\r\nconnection: keep-alive\r\nX-Edge-Secret: s\r\n\r\n"
-    assert gate.only_this(head) == b"GET /up HTTP/1.1\r\nHost: x\r\nX-Edge-Secret: s\r\nConnection: close\r\n\r\n"
-
-
 class Application(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
 
@@ -139,7 +134,7 @@ def test_a_connection_that_is_handed_on_stays_for_more_requests(running: Running
 
 def test_closed_everything_but_the_health_check_gets_the_page(running: Running) -> None:
     port, _ = running("closed")
-    assert ask(port, "/up")[::2] == (200, b"application /up")
+    assert ask(port, "/up")[::2] == (200, b"maintenance\n")
     status, headers, body = ask(port, "/page")
     assert (status, body.decode()) == (503, PAGE)
     assert headers["Retry-After"] == "120"
@@ -150,15 +145,23 @@ def test_closed_everything_but_the_health_check_gets_the_page(running: Running) 
     assert ask(port, "/page", "HEAD")[::2] == (503, b"")
 
 
+def test_closed_the_health_check_succeeds_without_an_application(
+    running: Running, application: ThreadingHTTPServer
+) -> None:
+    application.shutdown()
+    application.server_close()
+    port, _ = running("closed")
+    assert ask(port, "/up")[::2] == (200, b"maintenance\n")
+    assert ask(port, "/page")[0] == 503
+
+
 def test_closed_a_health_check_is_no_way_in_for_the_next_request(running: Running) -> None:
     port, _ = running("closed")
     with socket.create_connection(("127.0.0.1", port), timeout=30) as connection:
-        connection.sendall(b"GET /up HTTP/1.1\r\nHost: x\r\n\r\n")
+        connection.sendall(b"GET /up HTTP/1.1\r\nHost: x\r\n\r\nGET /page HTTP/1.1\r\nHost: x\r\n\r\n")
         said = b""
         while chunk := connection.recv(65536):
             said += chunk
-            if said.endswith(b"application /up"):
-                connection.sendall(b"GET /page HTTP/1.1\r\nHost: x\r\n\r\n")
     assert said.count(b"HTTP/1.1") == 1
 
 

@@ -1,0 +1,135 @@
+"""Servers that come, go and are made anew while users go on asking, and the page for when nobody is to be asked."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.launcher import launcher, on, recap, status, succeed
+from tests.real import users
+from tests.real.database import until
+from tests.real.test_6_scaling import NEW, TOLD, topology, traces
+from tests.real.users import NAME, asking, get
+
+CONFIRMED = ("-e", "confirm=lab", "-e", "retire_drain_seconds=5")
+
+
+def names() -> set[str]:
+    return {server["name"] for server in status()["servers"]}
+
+
+def code(path: str = "/slow?seconds=0") -> str:
+    return get(f"https://{NAME}{path}", "-o", "/dev/null", "-w", "%{http_code}")
+
+
+@pytest.fixture
+def _two_that_answer() -> Iterator[None]:
+    """Both servers take traffic, and there are no others, before and after."""
+    until(lambda: users.healthy("app-01", "app-02"), "both servers take traffic")
+    yield
+    if not users.healthy("app-01", "app-02"):
+        succeed("run", "playbooks/maintenance.yml", "-e", "maintenance=off")
+        succeed("run", "playbooks/scale.yml", *CONFIRMED)
+        succeed("deploy")
+        until(lambda: users.healthy("app-01", "app-02"), "both servers take traffic")
+
+
+def test_nothing_goes_unasked(tmp_path: Path) -> None:
+    one = ("-e", topology(tmp_path, 1))
+    told = launcher("run", "playbooks/retire.yml", *one)
+    assert told.code != 0
+    assert "app-02" in told.text
+    assert "confirm it with -e confirm=lab" in told.text
+    told = launcher("run", "playbooks/retire.yml", "-e", topology(tmp_path, 0), *CONFIRMED)
+    assert told.code != 0
+    assert "no server of the application is left" in told.text
+    told = launcher("run", "playbooks/replace_server.yml", "-e", "server=app-2", *CONFIRMED)
+    assert "did you mean app-02?" in told.text
+    assert {"app-01", "app-02"} <= names()
+
+
+def test_the_primary_is_not_replaced() -> None:
+    told = launcher("run", "playbooks/replace_server.yml", "-e", "server=db-primary", *CONFIRMED)
+    assert told.code != 0
+    assert "db-primary is the primary of the database" in told.text
+    assert "db-primary" in names()
+
+
+@pytest.mark.usefixtures("_two_that_answer")
+def test_users_get_a_page_while_the_application_is_away() -> None:
+    words = ("run", "playbooks/maintenance.yml", "-e")
+    succeed(*words, "maintenance=on")
+    try:
+        assert "Retry-After: 120".lower() in get(f"https://{NAME}/", "-i").lower()
+        assert code() == "503"
+        assert code("/up") == "200"
+        assert sum(counts.changed for counts in recap(succeed(*words, "maintenance=on")).values()) == 0
+        on("app-01", "systemctl", "kill", "--signal=KILL", "bulwark-gate.service")
+        until(lambda: [code() for _ in range(4)] == ["503"] * 4, "the page is there again")
+        silences = json.loads(on("monitor-01", "curl", "-s", "http://10.0.0.8:9093/api/v2/silences"))
+        assert [one["status"]["state"] for one in silences if one["comment"] == "maintenance"][:1] == ["active"]
+    finally:
+        succeed(*words, "maintenance=off")
+    until(lambda: [code() for _ in range(4)] == ["200"] * 4, "the application is there again")
+    silences = json.loads(on("monitor-01", "curl", "-s", "http://10.0.0.8:9093/api/v2/silences"))
+    assert {one["status"]["state"] for one in silences if one["comment"] == "maintenance"} == {"expired"}
+    assert sum(counts.changed for counts in recap(succeed(*words, "maintenance=off")).values()) == 0
+
+
+@pytest.mark.full
+@pytest.mark.usefixtures("_two_that_answer")
+def test_one_server_rests_without_a_failed_request() -> None:
+    words = ("run", "playbooks/maintenance.yml", "-e", "server=app-02", "-e")
+    with asking() as requests:
+        succeed(*words, "maintenance=on")
+        until(lambda: users.health()["app-02"] == "unhealthy", "app-02 rests")
+        told = launcher("run", "playbooks/maintenance.yml", "-e", "server=app-01", "-e", "maintenance=on")
+        assert "finds no other server than app-01 healthy" in told.text
+        succeed(*words, "maintenance=off")
+        until(lambda: users.healthy("app-01", "app-02"), "app-02 is back")
+    assert requests.failed() == []
+
+
+@pytest.mark.full
+@pytest.mark.usefixtures("_two_that_answer")
+def test_one_more_and_one_less_without_a_failed_request(tmp_path: Path) -> None:
+    told = succeed("run", "playbooks/scale.yml", "-e", topology(tmp_path, 3))
+    assert f"sends nothing yet to {NEW}" in told
+    assert "Next: ./bulwark deploy" in told
+    # It is proved before the application is on it: the new server is named, and nothing fails.
+    verified = succeed("run", "playbooks/verify.yml", "-e", topology(tmp_path, 3))
+    assert f"not deployed yet on {NEW}" in " ".join(verified.split())
+    succeed("deploy")
+    until(lambda: users.healthy("app-01", "app-02", NEW), f"{NEW} takes traffic")
+    with asking() as requests:
+        succeed("run", "playbooks/scale.yml", "-e", topology(tmp_path, 2), *CONFIRMED)
+    assert requests.failed() == []
+    assert NEW in requests.seen("server"), "it took traffic at first"
+    assert NEW not in names()
+    assert {host: traces(host) for host in TOLD if traces(host)} == {}
+    assert sum(counts.changed for counts in recap(succeed("run", "playbooks/scale.yml")).values()) == 0
+
+
+@pytest.mark.full
+@pytest.mark.usefixtures("_two_that_answer")
+def test_a_server_is_made_anew_in_its_place() -> None:
+    def described() -> dict[str, object]:
+        found: dict[str, object] = json.loads(users.shell("hcloud server describe app-02 -o json"))
+        return found
+
+    before = described()
+    users.kill("app-02")
+    with asking() as requests:
+        told = succeed("run", "playbooks/replace_server.yml", "-e", "server=app-02", *CONFIRMED)
+    assert requests.failed() == []
+    assert "Next: ./bulwark deploy" in told
+    after = described()
+    assert after["id"] != before["id"]
+    assert after["labels"] == before["labels"]
+    assert [net["ip"] for net in after["private_net"]] == ["10.0.0.4"]  # type: ignore[attr-defined]
+    succeed("deploy")
+    until(lambda: users.healthy("app-01", "app-02"), "app-02 takes traffic")
+    assert sum(counts.changed for counts in recap(succeed("run", "playbooks/site.yml")).values()) == 0
