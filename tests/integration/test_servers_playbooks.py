@@ -1,0 +1,106 @@
+"""Servers that go and are made anew, against the embedded API. Nobody can be reached here, as if all were dead."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from typing import Any
+
+import pytest
+
+from tests.checkout import ROOT
+from tests.integration.playbooks import lab_topology, playbook
+from tests.lab.cloud_api import CloudApi
+
+#: Where nobody listens, so that every server is known to be dead at once.
+DEAD = {"ansible_host": "127.0.0.1", "ansible_port": 9, "ansible_ssh_common_args": "-o ProxyJump=none"}
+#: What runs on a new server cannot be seen to here: the first question to it ends the run, without a wait for it.
+UNTIL_BOOTED = ("--skip-tags", "server_baseline")
+
+
+def play(api: CloudApi, name: str, *words: str, **counts: int) -> subprocess.CompletedProcess[str]:
+    declared = lab_topology()["topology"]
+    del declared["edge"]
+    declared["servers"] = {role: {"count": count} for role, count in counts.items()}
+    variables = {"topology": declared, "retire_drain_seconds": 0, "retire_stop_seconds": 1}
+    inventory = ("-i", str(ROOT / "inventories/lab/servers.yml"))
+    return playbook(api, name, *inventory, "-e", json.dumps(variables | DEAD), *words)
+
+
+def text(done: subprocess.CompletedProcess[str]) -> str:
+    return " ".join((done.stdout + done.stderr).split())
+
+
+def servers(api: CloudApi) -> dict[str, dict[str, Any]]:
+    return {server["name"]: server for server in api.get("/servers")["servers"]}
+
+
+@pytest.fixture
+def made(api: CloudApi) -> CloudApi:
+    done = playbook(api, "provision.yml")
+    assert done.returncode == 0, text(done)
+    return api
+
+
+def test_who_is_no_longer_declared_goes_once_it_is_confirmed(made: CloudApi) -> None:
+    before = servers(made)
+    assert "confirm it with -e confirm=lab" in text(play(made, "retire.yml", app=1))
+    assert "confirm it with -e confirm=lab" in text(play(made, "retire.yml", "-e", "confirm=production", app=1))
+    refused = play(made, "retire.yml", "-e", "confirm=lab", app=0)
+    assert "no server of the application is left" in text(refused)
+    checked = play(made, "retire.yml", "--check", "-e", "confirm=lab", app=1, jobs=0)
+    assert checked.returncode == 0, text(checked)
+    assert "Would be deleted: app-02, jobs-01" in text(checked)
+    assert servers(made).keys() == before.keys()
+
+    gone = play(made, "retire.yml", "-e", "confirm=lab", app=1, jobs=0)
+    assert gone.returncode == 0, text(gone)
+    assert before.keys() - servers(made).keys() == {"app-02", "jobs-01"}
+    again = play(made, "retire.yml", app=1, jobs=0)
+    assert again.returncode == 0, text(again)
+    assert "Nobody has to go" in text(again)
+
+
+def test_what_holds_something_never_goes(made: CloudApi) -> None:
+    done = play(made, "retire.yml", "-e", "confirm=lab", db=1, monitoring=0)
+    assert done.returncode == 0, text(done)
+    assert "Nobody has to go" in text(done)
+    assert len(servers(made)) == 7
+
+
+def test_a_dead_server_is_made_anew_in_its_place(made: CloudApi) -> None:
+    before = servers(made)
+    unsure = play(made, "replace_server.yml", "-e", "server=app-02")
+    assert "confirm it with -e confirm=lab" in text(unsure), text(unsure)[-1500:]
+    done = play(made, "replace_server.yml", "-e", "server=app-02", "-e", "confirm=lab", *UNTIL_BOOTED)
+    assert "PLAY [Bastion]" in done.stdout, text(done)
+    after = servers(made)
+    assert {name for name in after if after[name]["id"] != before[name]["id"]} == {"app-02"}
+    new, old = after["app-02"], before["app-02"]
+    assert new["status"] == "running"
+    assert new["labels"] == old["labels"]
+    assert new["placement_group"]["id"] == old["placement_group"]["id"]
+    assert [net["ip"] for net in new["private_net"]] == [net["ip"] for net in old["private_net"]]
+
+
+def test_the_bastion_keeps_its_public_address(made: CloudApi) -> None:
+    before = servers(made)["bastion-server"]
+    play(made, "replace_server.yml", "-e", "server=bastion-server", "-e", "confirm=lab", *UNTIL_BOOTED)
+    after = servers(made)["bastion-server"]
+    assert after["id"] != before["id"]
+    assert after["public_net"]["ipv4"]["ip"] == before["public_net"]["ipv4"]["ip"]
+    assert len(after["public_net"]["firewalls"]) == 1
+
+
+def test_a_place_that_would_be_lost_is_not_given_up(made: CloudApi) -> None:
+    before = servers(made)
+    address = made.get("/primary_ips")["primary_ips"][0]
+    assert made.request("PUT", f"/primary_ips/{address['id']}", json={"auto_delete": True}).ok
+    done = play(made, "replace_server.yml", "-e", "server=bastion-server", "-e", "confirm=lab")
+    assert "public address is not as declared" in text(done)
+    # Nobody answers, so nobody is known to be primary.
+    done = play(made, "replace_server.yml", "-e", "server=db-replica", "-e", "confirm=lab")
+    assert "one running primary beside db-replica" in text(done)
+    assert {name: server["id"] for name, server in servers(made).items()} == {
+        name: server["id"] for name, server in before.items()
+    }
