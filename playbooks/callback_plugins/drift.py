@@ -40,6 +40,7 @@ if TYPE_CHECKING:
 PLAYBOOK = Path(__file__).resolve().parent.parent / "drift.yml"
 #: Exit codes. Ansible's own are 1 for what went wrong altogether, 2 for hosts that failed and 4 for unreachable ones.
 WRONG, FOUND = 1, 3
+FORMATS = {".json": as_json, ".md": markdown}
 
 
 class CallbackModule(CallbackBase):  # type: ignore[misc] # Ansible has no types
@@ -150,12 +151,14 @@ class CallbackModule(CallbackBase):  # type: ignore[misc] # Ansible has no types
         return str(task._role.get_name()).rpartition(".")[2] if task._role else self.play
 
     def _write(self) -> None:
-        if not self.path:
-            return
+        path = Path(self.path)
+        write = FORMATS.get(path.suffix)
+        if not self.path or not write:
+            return  # the playbook has refused another format
         try:
-            _write(Path(self.path), as_json(self.report) if self.path.endswith(".json") else markdown(self.report))
+            _write(path, write(self.report))
         except OSError as error:
-            self._display.error(f"The report could not be written to {self.path}: {error.strerror}.")
+            self._display.error(f"The report could not be written to {path}: {error.strerror}.")
             sys.exit(WRONG)
 
 
