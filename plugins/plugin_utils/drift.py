@@ -147,7 +147,9 @@ def verdict(report: Report) -> str:
         names = _names(item.host for item in report.unseen if item.host)
         return f"Not everything could be looked at{': ' if names else ''}{names}.{found}"
     if report.differences:
-        return f"{_count(report)}. site.yml makes them what is declared."
+        refused = any(item.refused for item in report.differences)
+        then = "stops at what is refused, and changes nothing there" if refused else "makes them what is declared"
+        return f"{_count(report)}. site.yml {then}."
     return "No drift: everything is as declared."
 
 
@@ -157,7 +159,7 @@ def _count(report: Report) -> str:
     losing = sum(item.destructive for item in report.differences)
     marks = f", {losing} of them destructive" if losing else ""
     refused = sum(bool(item.refused) for item in report.differences)
-    marks += f", {refused} of them refused without consent" if refused else ""
+    marks += f", {refused} of them refused" if refused else ""
     return f"Drift: {count} difference{'s' if count > 1 else ''} on {_names(places)}{marks}"
 
 
