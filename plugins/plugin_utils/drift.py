@@ -148,7 +148,7 @@ def verdict(report: Report) -> str:
         return f"Not everything could be looked at{': ' if names else ''}{names}.{found}"
     if report.differences:
         refused = any(item.refused for item in report.differences)
-        then = "stops at what is refused, and changes nothing there" if refused else "makes them what is declared"
+        then = "stops at what is refused" if refused else "makes them what is declared"
         return f"{_count(report)}. site.yml {then}."
     return "No drift: everything is as declared."
 

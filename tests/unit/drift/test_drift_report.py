@@ -153,7 +153,7 @@ def test_the_text_has_hosts_parts_marks_and_the_verdict_last() -> None:
         ),
         (
             Report(differences=[Difference("a", "b", "c", refused="No.")]),
-            "Drift: 1 difference on a, 1 of them refused. site.yml stops at what is refused, and changes nothing there.",
+            "Drift: 1 difference on a, 1 of them refused. site.yml stops at what is refused.",
         ),
         (Report(unseen=[Unseen("a", "b", "c")]), "Not everything could be looked at: a."),
         (
