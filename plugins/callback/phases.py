@@ -156,6 +156,7 @@ class CallbackModule(Default):  # type: ignore[misc] # Ansible has no types
         self.progress = Progress([], {}, self.signs, time.monotonic())
         self.line: Line | None = None
         self.said: dict[str, list[str]] = {}  # messages of the task, and the hosts they come from
+        self.playbooks = 0  # that have begun
         self.key = ""
 
     # --- the run ------------------------------------------------------------------------------------------------------
@@ -168,16 +169,21 @@ class CallbackModule(Default):  # type: ignore[misc] # Ansible has no types
             self.line = Line(lambda width: self.progress.status(time.monotonic(), width))
             self._give_way(self.line)
             atexit.register(self.line.end)
-        options = context.CLIARGS
-        chosen = [str(options.get(name)) for name in ("tags", "skip_tags", "subset", "check")]
-        self.key = " ".join([os.path.abspath(playbook._file_name), *chosen])
+        self.playbooks += 1
+        self.key = self._key(playbook._file_name)
+        coming = [
+            read_durations(self._durations(), self._key(path)) for path in context.CLIARGS["args"][self.playbooks :]
+        ]
         self.progress = Progress(
             [play.get_name().strip() for play in playbook.get_plays()],
             read_durations(self._durations(), self.key),
             self.signs,
             time.monotonic(),
+            sum(sum(phases.values()) for phases in coming) if all(coming) else None,
         )
-        told = Path(playbook._file_name).name + (" (check mode: nothing is changed)" if options.get("check") else "")
+        told = Path(playbook._file_name).name
+        if context.CLIARGS.get("check"):
+            told += " (check mode: nothing is changed)"
         self._display.display("")
         self._display.display(told, color=C.COLOR_HIGHLIGHT)
 
@@ -197,12 +203,15 @@ class CallbackModule(Default):  # type: ignore[misc] # Ansible has no types
         self._tell()
         self._over(self.progress.end(time.monotonic()))
         counts = {host: stats.summarize(host) for host in stats.processed}
-        self._display.display("")
-        for kind, said in recap(counts, bool(context.CLIARGS.get("check"))):
-            self._display.display(fit(said, columns() - 1, self.signs.more), color=COLOURS[kind])
-        self._display.display("")
-        if not any(count["failures"] or count["unreachable"] for count in counts.values()):
+        well = not any(count["failures"] or count["unreachable"] for count in counts.values())
+        if well:
             keep_durations(self._durations(), self.key, self.progress.durations)
+        # Ansible counts on from one playbook to the next, and stops at one that does not end well.
+        if not well or self.playbooks == len(context.CLIARGS["args"]):
+            self._display.display("")
+            for kind, said in recap(counts, bool(context.CLIARGS.get("check"))):
+                self._display.display(fit(said, columns() - 1, self.signs.more), color=COLOURS[kind])
+            self._display.display("")
         self._hush()
 
     def v2_playbook_on_vars_prompt(self, *args: object, **kwargs: object) -> None:
@@ -235,6 +244,8 @@ class CallbackModule(Default):  # type: ignore[misc] # Ansible has no types
         self._tell()
         # A role by its own name: the collection's says nothing more.
         role, colon, name = self._last_task_name.partition(" : ")
+        if name.startswith("Validating arguments against arg spec"):
+            name = "its options"
         self.progress.task(f"{role.rpartition('.')[2]}: {name}" if colon else role)
         if task.action in ASKING:
             self._hush()
@@ -356,6 +367,11 @@ class CallbackModule(Default):  # type: ignore[misc] # Ansible has no types
         if self.line:
             self.line.quiet = True
             self.line.clear()
+
+    def _key(self, playbook: str) -> str:
+        """By what durations are kept: another choice of tasks or hosts takes another time."""
+        chosen = [context.CLIARGS.get(name) for name in ("tags", "skip_tags", "subset", "check")]
+        return f"{os.path.abspath(playbook)} {chosen}"
 
     def _durations(self) -> Path:
         return Path(self.get_option("durations_path"))

@@ -117,6 +117,7 @@ class Progress:
     expected: Mapping[str, float]  # how long each took the last time
     signs: Signs
     began: float
+    later: float | None = 0.0  # how long the playbooks after it took, None where that is not known
     index: int = -1
     phase: Phase | None = None
     durations: dict[str, float] = field(default_factory=dict)
@@ -163,10 +164,11 @@ class Progress:
             self.phase.lost.discard(host)  # it goes on, so it was rescued
 
     def left(self, now: float) -> float | None:
-        if not self.phase:
+        if not self.phase or self.later is None:
             return None
         elapsed = now - self.phase.began
-        return remaining(self.names, self.expected, self.index, elapsed, self.phase.began - self.began)
+        here = remaining(self.names, self.expected, self.index, elapsed, self.phase.began - self.began)
+        return None if here is None else here + self.later
 
     def _number(self, phase: Phase) -> str:
         total = max(len(self.names), phase.number)

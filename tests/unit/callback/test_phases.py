@@ -112,6 +112,15 @@ def test_the_status_names_whom_it_waits_for() -> None:
     assert "waiting for app-02, jobs-01" in run.status(115.0, 120)
 
 
+def test_playbooks_that_follow_take_time_too() -> None:
+    run = progress(Bastion=10.0, Servers=20.0, Monitoring=30.0)
+    run.play("Bastion", 100.0)
+    run.later = 600.0
+    assert run.left(100.0) == 660.0
+    run.later = None
+    assert run.left(100.0) is None
+
+
 def test_a_phase_ends_with_what_came_of_it() -> None:
     run = progress()
     assert run.play("Bastion", 100.0) is None

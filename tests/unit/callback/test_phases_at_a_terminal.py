@@ -200,6 +200,17 @@ def test_a_run_that_ends_well(tmp_path: Path) -> None:
     assert "left" not in again.text
 
 
+def test_several_playbooks_have_one_recap(tmp_path: Path) -> None:
+    (tmp_path / "other.yml").write_text(SECRET)
+    command = words(tmp_path, GOOD, str(tmp_path / "other.yml"))
+    shown = at_terminal(command, environment(tmp_path))
+    assert shown.code == 0, shown.text
+    lines = [" ".join(line.split()) for line in shown.lines if line]
+    assert [line for line in lines if line in ("playbook.yml", "other.yml")] == ["playbook.yml", "other.yml"]
+    assert lines[-3:] == ["one 4 ok, 1 changed, 1 rescued", "three 1 ok", "two 1 ok"]
+    assert "two 1 ok" not in lines[:-1]
+
+
 @pytest.mark.parametrize("columns", [100, 30])
 def test_errors_are_shown_in_full(tmp_path: Path, columns: int) -> None:
     shown = at_terminal(words(tmp_path, BAD), environment(tmp_path), columns)
