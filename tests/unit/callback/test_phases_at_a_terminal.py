@@ -82,6 +82,23 @@ LONG = """
     - name: Wait for a signal
       ansible.builtin.command: sleep 600
 """
+ASKING = """
+- name: Ask before it begins
+  hosts: one
+  gather_facts: false
+  vars_prompt:
+    - name: confirm
+      prompt: Name of the environment
+      private: false
+  tasks:
+    - name: Ask once more
+      ansible.builtin.pause:
+        prompt: Is it meant
+      register: said
+    - name: Tell
+      ansible.builtin.debug:
+        msg: "{{ confirm }} and {{ said.user_input }}"
+"""
 SECRET = """
 - name: Secrets
   hosts: one
@@ -136,13 +153,23 @@ def words(tmp_path: Path, playbook: str, *more: str) -> list[str]:
 
 
 def at_terminal(
-    command: list[str], variables: dict[str, str], columns: int = 100, when: Callable[[int, str], None] | None = None
+    command: list[str],
+    variables: dict[str, str],
+    columns: int = 100,
+    when: Callable[[int, int, str], None] | None = None,
 ) -> Shown:
-    """Run it at a terminal; ``when`` gets the process and what it has shown so far, whenever something is shown."""
+    """Run it at a terminal; ``when`` gets process, terminal and what was shown, whenever there is more."""
     terminal, theirs = os.openpty()
     fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 40, columns, 0, 0))
     process = subprocess.Popen(
-        command, cwd=ROOT, env=variables, stdin=theirs, stdout=theirs, stderr=theirs, start_new_session=True
+        command,
+        cwd=ROOT,
+        env=variables,
+        stdin=theirs,
+        stdout=theirs,
+        stderr=theirs,
+        start_new_session=True,
+        preexec_fn=lambda: fcntl.ioctl(0, termios.TIOCSCTTY, 0),
     )
     os.close(theirs)
     shown = b""
@@ -156,7 +183,7 @@ def at_terminal(
             except OSError:
                 break  # nobody has it open any more
             if when:
-                when(process.pid, shown.decode(errors="replace"))
+                when(process.pid, terminal, shown.decode(errors="replace"))
     finally:
         if time.monotonic() >= end:
             process.kill()
@@ -228,7 +255,7 @@ def test_errors_are_shown_in_full(tmp_path: Path, columns: int) -> None:
 def test_interrupted_by_the_keyboard(tmp_path: Path) -> None:
     sent: list[int] = []
 
-    def interrupt(process: int, said: str) -> None:
+    def interrupt(process: int, terminal: int, said: str) -> None:
         if "waiting for" in said or said.count("Wait for a signal") > 2:
             if not sent:
                 os.killpg(process, signal.SIGINT)
@@ -239,6 +266,28 @@ def test_interrupted_by_the_keyboard(tmp_path: Path) -> None:
     assert shown.code == 99, shown.text
     assert "User interrupted execution" in shown.text
     assert not any(line.startswith("▸") for line in shown.lines), shown.text
+
+
+def test_questions_are_not_drawn_over(tmp_path: Path) -> None:
+    typed: list[str] = []
+
+    def answer(process: int, terminal: int, said: str) -> None:
+        if "Name of the environment" in said and "name" not in typed:
+            typed.append("name")
+            os.write(terminal, b"lab\r")
+        if "Is it meant:" in said and "meant" not in typed:
+            typed.append("meant")
+            # What is typed before it listens is thrown away: it listens once lines are not edited by the terminal.
+            while termios.tcgetattr(terminal)[3] & termios.ICANON:
+                time.sleep(0.05)
+            time.sleep(0.5)
+            os.write(terminal, b"yes\r")
+
+    shown = at_terminal(words(tmp_path, ASKING), environment(tmp_path), when=answer)
+    assert shown.code == 0, shown.text
+    assert "lab and yes" in shown.text
+    after = shown.raw[shown.raw.index("Is it meant:") :]
+    assert "▸" not in after[: after.index("yes")]
 
 
 def test_a_terminal_that_knows_ascii_only(tmp_path: Path) -> None:
