@@ -21,9 +21,14 @@ def lab_topology() -> dict[str, Any]:
 
 
 def playbook(
-    api: CloudApi, name: str, *arguments: str, token: str = TOKEN, cloudflare: CloudflareApi | None = None
+    api: CloudApi,
+    name: str,
+    *arguments: str,
+    token: str = TOKEN,
+    cloudflare: CloudflareApi | None = None,
+    then: tuple[str, ...] = (),
 ) -> subprocess.CompletedProcess[str]:
-    """Without a Cloudflare, the lab has no edge."""
+    """Without a Cloudflare, the lab has no edge. ``then`` are paths of playbooks that follow in the same run."""
     variables = lab_topology()
     if cloudflare is None:
         del variables["topology"]["edge"]
@@ -37,7 +42,15 @@ def playbook(
         ANSIBLE_INVENTORY_UNPARSED_WARNING="false",
         ANSIBLE_CALLBACK_RESULT_FORMAT="json",
     )
-    words = [tool("ansible-playbook"), str(ROOT / "playbooks" / name), "-i", "localhost,", "-e", json.dumps(variables)]
+    words = [
+        tool("ansible-playbook"),
+        str(ROOT / "playbooks" / name),
+        *then,
+        "-i",
+        "localhost,",
+        "-e",
+        json.dumps(variables),
+    ]
     return subprocess.run(
         [*words, *arguments],
         cwd=ROOT,

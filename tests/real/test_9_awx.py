@@ -42,7 +42,8 @@ def files() -> dict[Path, tuple[int, int]]:
 
 
 @pytest.mark.parametrize(
-    ("playbook", "changes"), [("verify", False), ("site", False), ("backup", True), ("restore_drill", None)]
+    ("playbook", "changes"),
+    [("verify", False), ("site", False), ("drift", False), ("backup", True), ("restore_drill", None)],
 )
 def test_a_job_begins_with_nothing_and_leaves_nothing(folder: Path, playbook: str, changes: bool | None) -> None:
     before = files()

@@ -19,6 +19,7 @@ from tests.checkout import ROOT, ansible_environment, tool
             [tool("mypy"), "-p", "ansible_collections.bulwark.hetzner.plugins"],
             id="mypy-plugins",
         ),
+        pytest.param([tool("mypy"), "playbooks/callback_plugins"], id="mypy-callback-beside-playbooks"),
         pytest.param(
             [
                 tool("ansible-lint"),
