@@ -90,7 +90,7 @@ def _plan(hosts: Sequence[Host], members: Sequence[str], apps: Sequence[str]) ->
     switchover = _switchover(hosts, members)
     at = RANKS.index("primary")
     lines = [_line(host) for host in order]
-    lines += [f"{host.name}: nothing to do" for host in hosts if not host.waits]
+    lines += [", ".join([f"{host.name}: nothing to do", *_failed(host)]) for host in hosts if not host.waits]
     for host in order:
         lines += _warnings(host, len(hosts), switchover, members, apps)
     return Plan(
@@ -140,10 +140,13 @@ def _line(host: Host) -> str:
     if host.state["unfinished"]:
         told.append("an upgrade that was cut off")
     told.append(f"restart ({'; '.join(host.restart)})" if host.restart else "restart if they require it")
+    return f"{host.name}: {', '.join([*told, *_failed(host)])}"
+
+
+def _failed(host: Host) -> list[str]:
+    """What keeps nobody from an upgrade and somebody should look at."""
     failed = host.health["failed"]
-    if failed:
-        told.append(f"failed before: {', '.join(failed)}")
-    return f"{host.name}: {', '.join(told)}"
+    return [f"failed already: {', '.join(failed)}"] if failed else []
 
 
 def _warnings(host: Host, count: int, switchover: str, members: Sequence[str], apps: Sequence[str]) -> list[str]:

@@ -88,7 +88,8 @@ def refresh(run: Runner, lock_seconds: float, pause: Callable[[float], None] = t
             return
         # apt waits for the lock of packages if it is told to, and never for that of its lists.
         if "Could not get lock" not in error or time.monotonic() >= deadline:
-            raise UpgradeError(f"apt cannot fetch its lists: {_last(error or out)}")
+            first = next((line for line in error.splitlines() if line.startswith("E: ")), error or out)
+            raise UpgradeError(f"apt cannot fetch its lists: {_last(first.removeprefix('E: '))}")
         pause(2.0)
 
 

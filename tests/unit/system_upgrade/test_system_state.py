@@ -160,7 +160,7 @@ def test_lists_that_cannot_be_fetched() -> None:
     answers = [taken, (0, "", "")]
     state.refresh(lambda words, feed="": answers.pop(0), 60, lambda seconds: None)
     assert answers == []
-    with pytest.raises(UpgradeError, match="apt cannot fetch its lists: E: Could not get lock"):
+    with pytest.raises(UpgradeError, match="apt cannot fetch its lists: Could not get lock"):
         state.refresh(lambda words, feed="": taken, 0)
     with pytest.raises(UpgradeError, match="does not resolve"):
         state.refresh(lambda words, feed="": (100, "", "E: mirror does not resolve"), 60)

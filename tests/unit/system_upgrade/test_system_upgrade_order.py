@@ -106,6 +106,9 @@ def test_a_server_alone_says_what_that_means() -> None:
 
 
 def test_what_failed_before_is_told() -> None:
-    system = {**WAITS, "health": {"failed": ["backup.service"]}}
-    plan = order.plan({"jobs-01": {"roles": ["jobs"], "system": system}}, [], [])
-    assert plan.lines == ("jobs-01: 1 package, restart if they require it, failed before: backup.service",)
+    waits, idle = ({**system, "health": {"failed": ["backup.service"]}} for system in (WAITS, IDLE))
+    hosts = {"jobs-01": {"roles": ["jobs"], "system": waits}, "jobs-02": {"roles": ["jobs"], "system": idle}}
+    assert order.plan(hosts, [], []).lines == (
+        "jobs-01: 1 package, restart if they require it, failed already: backup.service",
+        "jobs-02: nothing to do, failed already: backup.service",
+    )
