@@ -71,7 +71,7 @@ def _an_update_waits() -> Iterator[None]:
 def test_an_application_server_is_upgraded_and_restarted_and_no_request_is_lost() -> None:
     before = booted(HOST)
     with asking() as requests:
-        said = play("upgrade_os", "--limit", HOST)
+        said = play("upgrade_os", "--limit", HOST, "-e", "load_balancer_target_drain_seconds=5")
     assert requests.failed() == []
     assert booted(HOST) != before
     assert "an update asks for it" in said
