@@ -70,6 +70,11 @@ changes:
   returned: success
   type: list
   elements: str
+gone:
+  description: Names of variables that the file does not define any more.
+  returned: success
+  type: list
+  elements: str
 """
 
 from pathlib import Path
@@ -101,11 +106,14 @@ def main() -> None:
         encrypt=lambda text, label: run(["encrypt"], password_file, text, label),
         decrypt=lambda text: run(["decrypt"], password_file, text, ""),
     )
+    gone: list[str] = []
     try:
         vault = Vault(path.read_text(encoding="utf-8"), tool, str(path))
         asked = Asked(options["new"], options["use"], options["retire"])
         edits = plan(vault.present, asked, Makers(password, database_authority))
+        before = set(vault.present)
         vault.change(edits)
+        gone = sorted(path[0] for path in before - set(vault.present) if len(path) == 1)
         if edits and not module.check_mode:
             rewrite(path, vault.text())
     except (FilesError, SecretsError, RotationError) as error:
@@ -113,9 +121,8 @@ def main() -> None:
     except OSError as error:
         module.fail_json(msg=f"{path} cannot be used: {error.strerror}. Name the vault's file on this machine.")
     changes = [edit.told for edit in edits]
-    module.exit_json(
-        changed=bool(changes), changes=changes, diff={"before": "", "after": "".join(f"{line}\n" for line in changes)}
-    )
+    diff = {"before": "", "after": "".join(f"{line}\n" for line in changes)}
+    module.exit_json(changed=bool(changes), changes=changes, gone=gone, diff=diff)
 
 
 if __name__ == "__main__":
