@@ -95,6 +95,7 @@ def test_each_step_is_known_to_the_run_that_takes_it(home: Path) -> None:
         (("retire=edge",), "confirm it with -e confirm=production"),
         (("retire=edge", "confirm=staging"), "confirm it with -e confirm=production"),
         (("new=edges",), "edges is no secret that can be made here"),
+        (("new=edge", "--limit", "localhost,spare-01"), "run this without --limit"),
         (("new=edge", "vault_file="), "name its file with -e vault_file="),
         (("new=edge", "vault_file=/nowhere/vault.yml"), "/nowhere/vault.yml cannot be used"),
     ],
