@@ -22,6 +22,10 @@ options:
     description: Name of the database server.
     type: str
     required: true
+  alternates:
+    description: Other logins of users, which get in where those do.
+    type: dict
+    default: {}
 """
 
 EXAMPLES = r"""
@@ -42,7 +46,7 @@ _value:
   elements: dict
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from ansible.errors import AnsibleFilterError
 
@@ -51,9 +55,15 @@ from ..module_utils.flows.services import HbaLine, pg_hba
 from ..module_utils.topology.reading import TopologyError
 
 
-def _filter(topology: object, servers: object, host: str, containers: Sequence[str] = ()) -> list[HbaLine]:
+def _filter(
+    topology: object,
+    servers: object,
+    host: str,
+    containers: Sequence[str] = (),
+    alternates: Mapping[str, str] | None = None,
+) -> list[HbaLine]:
     try:
-        return pg_hba(read_environment(topology, servers), host, containers)
+        return pg_hba(read_environment(topology, servers), host, containers, alternates)
     except (FlowError, TopologyError) as error:
         raise AnsibleFilterError(str(error)) from error
 

@@ -65,13 +65,13 @@ files:
   elements: str
 """
 
-import sys
 from pathlib import Path
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible.module_utils.common.yaml import HAS_YAML, yaml_load
 
 from ..module_utils.starting.files import Environment, FilesError, Vault, lay_down
+from ..module_utils.starting.program import vault_program
 from ..module_utils.starting.secrets import STORAGE, SecretsError
 
 SPEC = {
@@ -85,24 +85,10 @@ SPEC = {
 
 
 def _vault(module: AnsibleModule) -> Vault:
-    """By the program that belongs to the Ansible that runs, whatever its configuration says of vaults."""
-    beside = Path(sys.executable).with_name("ansible-vault")
-    program = str(beside) if beside.exists() else module.get_bin_path("ansible-vault", required=True)
-    bare = Path(module.tmpdir, "ansible.cfg")
-    bare.touch()
-    quiet = {"ANSIBLE_CONFIG": str(bare), "ANSIBLE_VAULT_PASSWORD_FILE": "", "ANSIBLE_VAULT_IDENTITY_LIST": ""}
-
-    def run(words: list[str], password_file: Path, data: str | None) -> str:
-        command = [program, *words, "--vault-password-file", str(password_file), "--output", "-"]
-        code, out, told = module.run_command(command, data=data, environ_update=quiet)
-        if code != 0:
-            last = (told.strip().splitlines() or ["no reason was given"])[-1]
-            raise FilesError(f"ansible-vault cannot {words[0]} with the password in {password_file}: {last}")
-        return str(out)
-
+    run = vault_program(module)
     return Vault(
-        encrypt=lambda text, password_file: run(["encrypt"], password_file, text),
-        decrypt=lambda path, password_file: run(["decrypt", str(path)], password_file, None),
+        encrypt=lambda text, password_file: run(["encrypt"], password_file, text, ""),
+        decrypt=lambda path, password_file: run(["decrypt", str(path)], password_file, None, ""),
         load=_load,
     )
 

@@ -43,6 +43,10 @@ options:
         description: Whether the user may call what C(pg_rewind) needs of a server it reads from.
         type: bool
         default: false
+      acts_as:
+        description: Whom the user becomes by logging in, so that both own the same things. Empty for none.
+        type: str
+        default: ""
   passwords:
     description: The password of each of O(users), 12 or more printable ASCII characters.
     type: dict
@@ -97,6 +101,7 @@ USER = {
     "attributes": {"type": "list", "elements": "str", "choices": ["REPLICATION", "CREATEDB"], "default": []},
     "groups": {"type": "list", "elements": "str", "default": []},
     "rewind": {"type": "bool", "default": False},
+    "acts_as": {"type": "str", "default": ""},
 }
 SPEC = {
     "users": {"type": "list", "elements": "dict", "required": True, "options": USER},
@@ -118,6 +123,7 @@ def main() -> None:
             tuple(user["attributes"]),
             tuple(user["groups"]),
             REWIND_FUNCTIONS if user["rewind"] else (),
+            user["acts_as"],
         )
         for user in options["users"]
     ]

@@ -114,8 +114,8 @@ def visits(primary: Member, replica: Member) -> Any:
 
 
 @contextmanager
-def running(database: Any = None, secret: str = "") -> Iterator[Any]:
-    made = server.Server(("127.0.0.1", 0), "app-01", "7", database, secret)
+def running(database: Any = None, secret: str = "", other: str = "") -> Iterator[Any]:
+    made = server.Server(("127.0.0.1", 0), "app-01", "7", database, secret, other)
     thread = threading.Thread(target=made.serve_forever, args=[0.01], daemon=True)
     thread.start()
     try:
@@ -161,6 +161,12 @@ def test_only_the_edge_is_answered_where_there_is_a_secret() -> None:
             assert ask(connect(served), "/slow?seconds=0", headers)[0] == 403
         assert ask(connect(served), "/slow?seconds=0", {"X-Edge-Secret": "a long one"})[0] == 200
         assert ask(connect(served), "/up")[0] == 200
+
+
+def test_while_the_secret_changes_both_will_do() -> None:
+    with running(secret="the new one", other="the old one") as served:
+        for given, status in (("the new one", 200), ("the old one", 200), ("another", 403), ("", 403)):
+            assert ask(connect(served), "/slow?seconds=0", {"X-Edge-Secret": given})[0] == status
 
 
 def test_a_secret_comes_from_the_environment_or_a_file(tmp_path: Path) -> None:

@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TypedDict
 
 from ..topology.reading import nearest
@@ -36,10 +36,13 @@ class ScrapeTarget(TypedDict):
     roles: list[str]
 
 
-def pg_hba(environment: Environment, name: str, containers: Sequence[str] = ()) -> list[HbaLine]:
+def pg_hba(
+    environment: Environment, name: str, containers: Sequence[str] = (), alternates: Mapping[str, str] | None = None
+) -> list[HbaLine]:
     """Who may log in to the database on the host ``name``: flow by flow, each address on a line of its own.
 
-    ``containers`` are the networks of the host's own containers, for flows from the host to itself.
+    ``containers`` are the networks of the host's own containers, for flows from the host to itself; ``alternates`` are
+    other logins of users, which get in where those do.
     """
     host = environment.host(name)
     own = container_networks(containers)
@@ -47,15 +50,16 @@ def pg_hba(environment: Environment, name: str, containers: Sequence[str] = ()) 
         {"type": "hostssl", "databases": databases, "users": users, "address": address, "method": "scram-sha-256"}
         for flow in environment.topology.flows
         if flow.users and host.is_in(flow.to)
-        for databases, users in _logins(flow)
+        for databases, users in _logins(flow, alternates or {})
         for address in [*environment.sources(flow, host), *(own if leads_home(flow, host) else [])]
     ]
 
 
-def _logins(flow: Flow) -> Iterator[tuple[list[str], list[str]]]:
+def _logins(flow: Flow, alternates: Mapping[str, str]) -> Iterator[tuple[list[str], list[str]]]:
     """Databases and the users for them. Physical replication has a line of its own, since it opens no database."""
     others = [user for user in flow.users if user != REPLICATION_USER]
-    if len(others) < len(flow.users):
+    others += [alternates[user] for user in others if user in alternates]
+    if REPLICATION_USER in flow.users:
         yield [REPLICATION], [REPLICATION_USER]
     if others:
         yield list(flow.databases) or ["all"], others

@@ -30,7 +30,9 @@ SELECT json_build_object(
       'attributes', array_remove(ARRAY[CASE WHEN rolreplication THEN 'REPLICATION' END,
                                        CASE WHEN rolcreatedb THEN 'CREATEDB' END], NULL),
       'groups', (SELECT coalesce(json_agg(g.rolname), '[]') FROM pg_auth_members m JOIN pg_roles g ON g.oid = m.roleid
-                 WHERE m.member = a.oid)))
+                 WHERE m.member = a.oid),
+      'acts_as', (SELECT substring(c FROM '^role=(.*)') FROM pg_roles r, unnest(r.rolconfig) c
+                  WHERE r.oid = a.oid AND c LIKE 'role=%')))
     FROM pg_authid a WHERE rolname !~ '^pg_'),
   'databases', (SELECT json_object_agg(datname, pg_get_userbyid(datdba)) FROM pg_database),
   'slots', (SELECT coalesce(json_agg(slot_name), '[]') FROM pg_replication_slots WHERE slot_type = 'physical'
@@ -48,13 +50,16 @@ class ObjectsError(Exception):
 
 @dataclass(frozen=True)
 class User:
-    """A declared user who logs in with a password."""
+    """A declared user who logs in with a password. ``acts_as`` is whom the user becomes by logging in, empty for none:
+    what it makes belongs to that one.
+    """
 
     name: str
     password: str = field(repr=False)
     attributes: tuple[str, ...] = ()
     groups: tuple[str, ...] = ()
     functions: tuple[str, ...] = ()
+    acts_as: str = ""
 
 
 @dataclass(frozen=True)
@@ -141,9 +146,13 @@ def _user(user: User, found: Mapping[str, Any] | None, everything: Mapping[str, 
     words += [] if found["login"] else ["LOGIN"]
     if words:
         changes.append(Change(f"{user.name} is {', '.join(words)}", f"ALTER ROLE {name} {' '.join(words)};"))
-    for group in user.groups:
+    for group in (*user.groups, *([user.acts_as] if user.acts_as else [])):
         if group not in found["groups"]:
             changes.append(Change(f"{user.name} joins {group}", f"GRANT {_name(group)} TO {name};"))
+    if user.acts_as and found.get("acts_as") != user.acts_as:
+        changes.append(
+            Change(f"{user.name} acts as {user.acts_as}", f"ALTER ROLE {name} SET role TO {_literal(user.acts_as)};")
+        )
     allowed = (everything["functions"] or {}).get(user.name, [])
     for function in user.functions:
         if function not in allowed:

@@ -61,7 +61,7 @@ def make(wanted: Wanted, given: Mapping[str, str | None]) -> dict[str, Any]:
             f"{missing[0].removeprefix('bulwark_')} is missing: make a pair of S3 keys in the Hetzner Console under "
             "Security, S3 credentials, and answer with both, or set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY."
         )
-    authority = _database_authority()
+    authority = database_authority()
     makers: dict[str, Callable[[], Any]] = {
         HOST_AUTHORITY: _host_authority,
         DATABASE_AUTHORITY[0]: lambda: authority[0],
@@ -134,7 +134,7 @@ def _host_authority() -> str:
     )
 
 
-def _database_authority() -> tuple[str, str]:
+def database_authority() -> tuple[str, str]:
     """Key and certificate. ECDSA, since an Ed25519 authority breaks SCRAM's channel binding, see docs/database.md."""
     key = ec.generate_private_key(ec.SECP256R1())
     name = x509.Name([x509.NameAttribute(x509.oid.NameOID.COMMON_NAME, AUTHORITY_NAME)])

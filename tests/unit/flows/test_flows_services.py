@@ -32,6 +32,14 @@ def test_who_may_log_in_to_the_database() -> None:
     assert pg_hba(environment(), "app-01") == []
 
 
+def test_another_login_gets_in_where_its_user_does() -> None:
+    alternates = {"rails_app": "rails_app_alternate"}
+    found = pg_hba(environment(), "db-primary", alternates=alternates)
+    both = [each for each in found if "rails_app_alternate" in each["users"]]
+    assert both == [line(RAILS, [*alternates, *alternates.values()], f"10.0.0.{number}/32") for number in (2, 3, 4, 5)]
+    assert [each for each in found if each not in both] == pg_hba(environment(), "db-primary")[4:]
+
+
 def test_users_of_ones_own() -> None:
     flows = {
         "reports": {"from": "jobs", "to": "db", "ports": [5432, 6432], "users": ["reports", "replicator"]},

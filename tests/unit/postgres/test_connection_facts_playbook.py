@@ -93,3 +93,21 @@ def test_a_file_with_other_secrets_is_left_alone(home: Path) -> None:
     assert refused.returncode != 0
     assert "secrets also holds RAILS_MASTER_KEY, which would be lost" in " ".join(refused.stdout.split())
     assert "RAILS_MASTER_KEY=other" in file.read_text()
+
+
+def test_what_is_there_while_secrets_change_and_goes_afterwards(home: Path) -> None:
+    passwords = {"rails_app": PASSWORD, "rails_app_alternate": "the other login's"}
+    changing = {
+        "bulwark_database_passwords": passwords,
+        "bulwark_database_login": "rails_app_alternate",
+        "bulwark_edge_secret": "sent-by-the-edge",
+        "bulwark_edge_secret_next": "sent-soon",
+    }
+    written = home / "reports/secrets-trial.env"
+    assert run(home, "-e", json.dumps(changing)).returncode == 0
+    text = written.read_text()
+    assert "DATABASE_URL='postgresql://rails_app_alternate:the%20other%20login%27s@10.0.0.6:5432/" in text
+    assert "EDGE_SECRET='sent-by-the-edge'\nEDGE_SECRET_OTHER='sent-soon'\n" in text
+    del changing["bulwark_edge_secret_next"]
+    assert run(home, "-e", json.dumps(changing)).returncode == 0
+    assert "EDGE_SECRET_OTHER" not in written.read_text()

@@ -149,3 +149,18 @@ def test_a_refusal_says_what_the_server_said() -> None:
 
 def test_passwords_keep_their_colons_and_backslashes_in_the_file() -> None:
     assert pgpass({"replicator": "a:b\\c", "rewind": "plain"}) == "*:*:*:replicator:a\\:b\\\\c\n*:*:*:rewind:plain\n"
+
+
+def test_another_login_acts_as_the_user_and_owns_nothing_by_itself() -> None:
+    other = User("rails_app_alternate", "another password of the application", acts_as="rails_app")
+    empty = everything()
+    changes = objects.plan(empty, [*USERS, other], DATABASES, ["db_replica"])
+    assert [change.told for change in changes] == [
+        "make the user rails_app_alternate",
+        "rails_app_alternate joins rails_app",
+        "rails_app_alternate acts as rails_app",
+    ]
+    assert changes[-1].statement == "ALTER ROLE \"rails_app_alternate\" SET role TO 'rails_app';"
+    there = role(other, groups=["rails_app"], acts_as="rails_app")
+    found = everything(users={**empty["users"], other.name: there})
+    assert objects.plan(found, [*USERS, other], DATABASES, ["db_replica"]) == []

@@ -1,7 +1,8 @@
 """The lab's small application: it writes a row through the primary, reads it from the replica, and says who did what.
 
 Settings come from the environment: DATABASE_URL and DATABASE_READ_URL (libpq's), SERVER_NAME, VERSION, PORT (3000),
-EDGE_SECRET or EDGE_SECRET_FILE (none), DRAIN_SECONDS (2), during which /up already fails after SIGTERM.
+EDGE_SECRET or EDGE_SECRET_FILE (none), EDGE_SECRET_OTHER, which will do as well while that changes (none),
+DRAIN_SECONDS (2), during which /up already fails after SIGTERM.
 """
 
 from __future__ import annotations
@@ -246,9 +247,10 @@ class Server(ThreadingHTTPServer):
     request_queue_size = 128
 
     def __init__(
-        self, address: tuple[str, int], name: str, version: str, visits: Visits | None, edge_secret: str = ""
+        self, address: tuple[str, int], name: str, version: str, visits: Visits | None, *edge_secrets: str
     ) -> None:
-        self.name, self.version, self.visits, self.edge_secret = name, version, visits, edge_secret
+        self.name, self.version, self.visits = name, version, visits
+        self.edge_secrets = [secret.encode() for secret in edge_secrets if secret]
         self.draining = False
         self._connections: set[Accepted] = set()
         self._changed = threading.Condition()
@@ -318,8 +320,8 @@ class Handler(BaseHTTPRequestHandler):
         if path == "/up":
             # Not the database: a server is no worse than another when that is away.
             return (HTTPStatus.SERVICE_UNAVAILABLE, "draining") if self.server.draining else (HTTPStatus.OK, "up")
-        secret = self.server.edge_secret
-        if secret and not hmac.compare_digest(self.headers.get("X-Edge-Secret", "").encode(), secret.encode()):
+        secrets, given = self.server.edge_secrets, self.headers.get("X-Edge-Secret", "").encode()
+        if secrets and True not in [hmac.compare_digest(given, secret) for secret in secrets]:
             return HTTPStatus.FORBIDDEN, "this server answers to the edge only"
         if path == "/":
             return self._visit()
@@ -363,14 +365,14 @@ def main() -> None:
     except ValueError as error:
         sys.exit(f"PORT and DRAIN_SECONDS are numbers: {error}")
     try:
-        secret = edge_secret(environment)
+        secrets = edge_secret(environment), environment.get("EDGE_SECRET_OTHER", "")
     except (OSError, ValueError) as error:
         sys.exit(f"EDGE_SECRET_FILE cannot be used: {error}")
     stopped = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stopped.set())
     name = environment.get("SERVER_NAME") or socket.gethostname()
-    server = Server(("", port), name, environment.get("VERSION", PROGRAM_VERSION), database(environment), secret)
+    server = Server(("", port), name, environment.get("VERSION", PROGRAM_VERSION), database(environment), *secrets)
     threading.Thread(target=server.serve_forever, daemon=True).start()
     print(f"version {server.version} on {name} listens on port {port}", flush=True)
     stopped.wait()
