@@ -111,7 +111,7 @@ options:
             type: str
             default: cax21
           volume_size:
-            description: Size in GB (10 to 10240) of a volume for the database; without one it lies on the server's disk.
+            description: Size in GB (10 to 10240) of a volume for the database; without one it is on the server's disk.
             type: int
       flows:
         description:
