@@ -118,7 +118,7 @@ def _service(balancer: LoadBalancer, certificate: str) -> dict[str, Any]:
 
 def _one_server(topology: Topology, only: OneServer) -> dict[str, Any]:
     """A public server with every role. What goes by a name is called after the environment, since others may be in the
-    same project; its network has no other member, and is where services listen that the internet has no business with.
+    same project; its network has no other member, and gives what is not for the internet an address to listen on.
     """
     firewall, address = f"{topology.environment}-firewall", f"{topology.environment}-ip"
     private = topology.subnet.network_address + ONE_SERVER_HOST
