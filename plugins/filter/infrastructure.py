@@ -61,9 +61,10 @@ options:
         type: dict
         suboptions:
           name:
-            description: Name of the network.
+            description:
+              - Name of the network; V(production-network) unless given, with RV(ignore:one_server) the environment's
+                name and C(-network).
             type: str
-            default: production-network
           ip_range:
             description: Range of the network (CIDR), private, at least a /24.
             type: str
@@ -96,6 +97,22 @@ options:
                 description: Private addresses, one for each server, in place of those that follow from role and number.
                 type: list
                 elements: str
+      one_server:
+        description:
+          - One public server that is everything, in place of RV(ignore:servers); see C(docs/staging.md). An empty
+            dictionary is enough.
+        type: dict
+        suboptions:
+          name:
+            description: Name of the server; by default the environment's, with C(-01).
+            type: str
+          type:
+            description: Server type.
+            type: str
+            default: cax21
+          volume_size:
+            description: Size in GB (10 to 10240) of a volume for the database; without one it is on the server's disk.
+            type: int
       flows:
         description:
           - What is laid over the default flows, by name; see C(docs/flows.md). A new name adds a flow, a known one

@@ -47,6 +47,11 @@ options:
       servers:
         description: The servers by role, as in the topology.
         type: dict
+      one_server:
+        description:
+          - Whether one public server is everything (yes or no), or what is to be said of it, as in the topology. Unless
+            given it is the whole architecture.
+        type: raw
       edge_zone:
         description: Name of the zone at Cloudflare; without it there is no load balancer.
         type: str

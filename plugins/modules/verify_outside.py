@@ -50,6 +50,11 @@ options:
     type: list
     elements: int
     default: [22]
+  may_be_open:
+    description: TCP ports that may accept one, each a number or a range. Whether anybody listens there says nothing.
+    type: list
+    elements: str
+    default: []
   ports:
     description: TCP ports to try, each a number or a range such as V(1-1024).
     type: list
@@ -105,6 +110,7 @@ def main() -> None:
             "route": {"type": "dict", "required": True},
             "public_address": {"type": "str"},
             "open_ports": {"type": "list", "elements": "int", "default": [22]},
+            "may_be_open": {"type": "list", "elements": "str", "default": []},
             "ports": {"type": "list", "elements": "str", "default": ["1-1024"]},
             "timeout": {"type": "int", "default": 2},
         },
@@ -112,13 +118,13 @@ def main() -> None:
     )
     params = module.params
     try:
-        ports = parse_ports(params["ports"])
+        ports, allowed = parse_ports(params["ports"]), parse_ports(params["may_be_open"])
         route = checked_route(params["route"]) if params["route"] else None
     except ValueError as error:
         module.fail_json(msg=str(error))
     checks = check_logins(params["host"], route)
     if address := params["public_address"]:
-        checks.append(check_ports(params["host"], address, ports, params["open_ports"], params["timeout"]))
+        checks.append(check_ports(params["host"], address, ports, params["open_ports"], params["timeout"], allowed))
     module.exit_json(changed=False, checks=checks)
 
 

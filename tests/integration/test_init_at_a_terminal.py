@@ -84,6 +84,7 @@ def test_asked_and_suggested(api: CloudApi, tmp_path: Path) -> None:
     )
     turns = [
         ("May https://ifconfig.me/ip be asked", "n"),
+        ("Is it to be one server", ""),  # the whole architecture
         ("Addresses that you come from", "198.51.100.10"),
         (f"[{SSH_KEY}]:", ""),  # as suggested
         ("Location of all servers [fsn1]:", ""),
@@ -147,3 +148,29 @@ def test_relative_answers_and_a_name_that_is_missing(api: CloudApi, tmp_path: Pa
     lab = init("lab", "--answers", "answers.yml")
     assert lab.returncode != 0
     assert "lab is the embedded cloud's" in lab.stdout
+
+
+def test_one_server_has_no_zone_to_be_asked_for(api: CloudApi, tmp_path: Path) -> None:
+    inventory = tmp_path / "inventory"
+    environment = ansible_environment(
+        HCLOUD_TOKEN=TOKEN,
+        HCLOUD_ENDPOINT=api.url,
+        HOME=str(tmp_path),
+        TERM="dumb",
+        BULWARK_STATE=str(tmp_path / "state"),
+    )
+    turns = [
+        ("May https://ifconfig.me/ip be asked", "n"),
+        ("Is it to be one server", "yes"),
+        ("Addresses that you come from", "198.51.100.10"),
+        ("Your SSH public key", SSH_KEY),
+        ("Location of all servers [fsn1]:", ""),
+        ("URL of your object storage", ""),
+    ]
+    words = [str(ROOT / "bulwark"), "init", "trial", "-e", f"inventory_path={inventory}"]
+    code, shown = converse(words, environment, turns)
+    assert code == 0, shown
+    assert "Your zone at Cloudflare" not in shown
+    topology = yaml.safe_load((inventory / "group_vars/all/topology.yml").read_text())["topology"]
+    assert topology["one_server"] == {}
+    assert "1 x cax21" in shown

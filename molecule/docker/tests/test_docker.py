@@ -30,6 +30,12 @@ def test_a_network_made_later_has_the_mtu_and_an_address_from_the_pool(host, net
     assert entry["IPAM"]["Config"][0]["Subnet"].startswith("172.20.")
 
 
+def test_a_network_is_there_before_anybody_needs_it_with_the_addresses_that_were_declared(host):
+    (entry,) = json.loads(host.check_output("docker network inspect early"))
+    assert [config["Subnet"] for config in entry["IPAM"]["Config"]] == ["172.29.0.0/24"]
+    assert inside(host, "cat /sys/class/net/eth0/mtu", "early") == "1450"
+
+
 def test_compose_and_buildx_are_there(host):
     host.check_output("docker compose version")
     host.check_output("docker buildx version")

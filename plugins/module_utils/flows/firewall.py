@@ -100,17 +100,18 @@ def _forwarded(environment: Environment, flow: Flow) -> list[str]:
 def cloud_rules(topology: Topology) -> list[dict[str, Any]]:
     """Rules of the cloud firewall in front of the bastion, as M(bulwark.hetzner.hcloud_infrastructure) takes them.
 
-    It filters the public interface only, so that flows from servers are not its business.
+    It filters the public interface only, so that flows from servers are not its business. An only server is the
+    bastion and all else.
     """
     rules: list[dict[str, Any]] = []
     for flow in topology.flows:
         sources = EVERYBODY if INTERNET in flow.from_ else topology.admin_addresses if ADMIN in flow.from_ else ()
-        if sources and (BASTION in flow.to or SERVERS in flow.to):
+        if sources and (topology.one_server or BASTION in flow.to or SERVERS in flow.to):
             rule = {"direction": "in", "protocol": flow.protocol, "source_ips": list(sources), "description": flow.name}
             rules += [rule | {"port": str(ports)} for ports in flow.ports] or [rule]
     if len(rules) > MAX_CLOUD_RULES:
         raise TopologyError(
-            f"topology.flows: {len(rules)} ports of the bastion are open to admin or internet, and a cloud firewall "
-            f"holds {MAX_CLOUD_RULES} rules: join ports to ranges."
+            f"topology.flows: {len(rules)} ports of the {'server' if topology.one_server else 'bastion'} are open to "
+            f"admin or internet, and a cloud firewall holds {MAX_CLOUD_RULES} rules: join ports to ranges."
         )
     return rules

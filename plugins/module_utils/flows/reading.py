@@ -14,7 +14,6 @@ from typing import NoReturn, TypeVar
 from ..topology.reading import Section, TopologyError, nearest
 from .table import (
     ADMIN,
-    DEFAULTS,
     INTERNET,
     LOAD_BALANCER,
     POSTGRES_PORT,
@@ -25,6 +24,7 @@ from .table import (
     WITH_PORTS,
     Flow,
     Ports,
+    defaults,
 )
 
 PATH = "topology.flows"
@@ -45,18 +45,20 @@ _T = TypeVar("_T")
 def parse_flows(data: object, roles: Mapping[str, bool]) -> tuple[Flow, ...]:
     """The flows that are open, those of the table first; raises :class:`TopologyError`.
 
-    ``roles`` are the topology's, each with whether its servers have a public address.
+    ``roles`` are the topology's, each with whether its servers have a public address. Where all of them have, they are
+    one server.
     """
     if not isinstance(data, Mapping):
         raise TopologyError(f"{PATH} must be a mapping of names to flows.")
-    flows = dict(DEFAULTS)
+    table = defaults(one_server=all(roles.values()))
+    flows = dict(table)
     for name, entry in data.items():
         if entry is False:
-            if name not in DEFAULTS:
-                raise TopologyError(f"{PATH}.{name} closes a flow that is not there: {nearest(str(name), DEFAULTS)}")
+            if name not in table:
+                raise TopologyError(f"{PATH}.{name} closes a flow that is not there: {nearest(str(name), table)}")
             del flows[name]
         else:
-            flows[name] = _Entry(name, entry, roles).flow()
+            flows[name] = _Entry(name, entry, roles, table).flow()
     enabled = tuple(flow for flow in flows.values() if flow.enabled)
     _check_ssh(enabled, roles)
     return enabled
@@ -82,7 +84,7 @@ def _check_ssh(flows: Iterable[Flow], roles: Mapping[str, bool]) -> None:
 class _Entry:
     """One entry of ``topology.flows``. What it leaves out stays as in the default flow of its name."""
 
-    def __init__(self, name: object, data: object, roles: Mapping[str, bool]) -> None:
+    def __init__(self, name: object, data: object, roles: Mapping[str, bool], table: Mapping[str, Flow]) -> None:
         if not isinstance(name, str) or not _NAME.fullmatch(name):
             raise TopologyError(
                 f"{PATH}: {name!r} cannot be the name of a flow: use at most 40 small letters, digits and '-', "
@@ -91,12 +93,13 @@ class _Entry:
         self.name = name
         self.path = f"{PATH}.{name}"
         self.roles = roles
+        self.table = table
         if not isinstance(data, Mapping):
             raise TopologyError(f"{self.path} must be a mapping with {', '.join(KEYS)}, or false to close it.")
         self.section = Section(data, self.path, KEYS)
 
     def flow(self) -> Flow:
-        base = DEFAULTS.get(self.name)
+        base = self.table.get(self.name)
         if base is None:
             self._check_new()
             base = Flow(self.name, (), ())
@@ -123,7 +126,7 @@ class _Entry:
     def _check_new(self) -> None:
         for key in ("from", "to"):
             if key not in self.section:
-                self._refuse(f".{key} is missing; if it is not to be a new flow: {nearest(self.name, DEFAULTS)}")
+                self._refuse(f".{key} is missing; if it is not to be a new flow: {nearest(self.name, self.table)}")
 
     def _list(self, key: str, read: Callable[[str, object], _T], default: tuple[_T, ...]) -> tuple[_T, ...]:
         """The values under ``key``, which may be one or a list of them."""
@@ -139,7 +142,8 @@ class _Entry:
         return values
 
     def _end(self, key: str, value: object) -> str:
-        known = (*self.roles, SERVERS, PRIVATE_SERVERS, ADMIN, INTERNET, LOAD_BALANCER)
+        beside = () if all(self.roles.values()) else (PRIVATE_SERVERS, LOAD_BALANCER)
+        known = (*self.roles, SERVERS, ADMIN, INTERNET, *beside)
         if not isinstance(value, str) or value not in known:
             self._refuse(f".{key}: there is no {value!r}: {nearest(str(value), known)}")
         return value

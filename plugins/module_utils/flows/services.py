@@ -42,16 +42,22 @@ def pg_hba(
     """Who may log in to the database on the host ``name``: flow by flow, each address on a line of its own.
 
     ``containers`` are the networks of the host's own containers, for flows from the host to itself; ``alternates`` are
-    other logins of users, which get in where those do.
+    other logins of users, which get in where those do. A database that has its clients beside it sees them come from
+    its own address.
     """
     host = environment.host(name)
     own = container_networks(containers)
+    beside = [f"{host.private_address}/32"] if host.private_address else []
     return [
         {"type": "hostssl", "databases": databases, "users": users, "address": address, "method": "scram-sha-256"}
         for flow in environment.topology.flows
         if flow.users and host.is_in(flow.to)
         for databases, users in _logins(flow, alternates or {})
-        for address in [*environment.sources(flow, host), *(own if leads_home(flow, host) else [])]
+        for address in [
+            *(beside if host.is_in(tuple(end for end in flow.from_ if end not in flow.to)) else []),
+            *environment.sources(flow, host),
+            *(own if leads_home(flow, host) else []),
+        ]
     ]
 
 
@@ -87,7 +93,7 @@ def permit_open(environment: Environment, name: str) -> list[str]:
     """Where sshd on the host ``name`` may forward connections to: all that its TCP flows allow, as address and port.
 
     That is a bastion's business; others forward nothing. On a server that is several things, flows to itself lead to
-    ``localhost``.
+    ``localhost`` and to its private address, where its services listen.
     """
     host = environment.host(name)
     if BASTION not in host.roles:
@@ -107,7 +113,7 @@ def permit_open(environment: Environment, name: str) -> list[str]:
 
 def _forwarding_addresses(host: Host, other: Host) -> list[str]:
     if other is host:
-        return ["localhost", "127.0.0.1"]
+        return ["localhost", "127.0.0.1", *([other.private_address] if other.private_address else [])]
     return [other.private_address] if other.private_address and host.private_address else []
 
 

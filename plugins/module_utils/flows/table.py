@@ -5,7 +5,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 #: Ends of a flow that are no role. ``internet`` as an origin is everybody, servers included.
@@ -124,3 +125,14 @@ DEFAULTS = {
         ),
     )
 }
+
+#: Flows that need a second server, or the load balancer.
+_OTHERS = ("jump-host", "internet", "app-http", "replication")
+
+
+def defaults(one_server: bool) -> Mapping[str, Flow]:
+    """The table. For an environment that is one public server: without what it has not, and users come to it."""
+    if not one_server:
+        return DEFAULTS
+    own = {name: flow for name, flow in DEFAULTS.items() if name not in _OTHERS}
+    return own | {"web": replace(own["web"], to=("app",), why="users")}

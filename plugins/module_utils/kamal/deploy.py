@@ -153,8 +153,9 @@ def _proxy(topology: Topology, options: Options) -> dict[str, Any]:
     hosts = _hosts(topology, options, check)
     return {
         **({"hosts": hosts} if hosts else {}),
-        "ssl": False,
-        "forward_headers": True,
+        # An only server meets users itself: kamal-proxy gets a certificate for its names and believes nobody's headers.
+        "ssl": topology.one_server is not None and bool(hosts),
+        "forward_headers": topology.one_server is None,
         "app_port": options.app_port,
         "healthcheck": {
             "path": check.path,

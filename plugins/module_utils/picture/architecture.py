@@ -94,7 +94,9 @@ def _servers(expanded: dict[str, Any]) -> list[System]:
     volumes = {volume["server"]: volume["size"] for volume in expanded["volumes"]}
     for server in expanded["servers"]:
         roles = tuple(role for role in ROLES if f"role-{role}" in server["labels"])
-        titles = ", ".join(_TITLES.get(role, role) for role in roles)
+        # Behind an only server there is nobody whom it could give a way out.
+        own = _TITLES | {"bastion": "bastion"} if len(roles) > 1 else _TITLES
+        titles = ", ".join(own.get(role, role) for role in roles)
         system = found.setdefault(roles, System("_".join(roles), titles, roles=roles))
         system.servers.append((server["name"], server["networks"][0]["address"]))
         system.public = system.public or bool(server["public_ipv4"])

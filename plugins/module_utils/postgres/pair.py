@@ -82,6 +82,11 @@ def decide(verb: str, pair: Sequence[Member], wanted: str = "", most_lag: int = 
     verbs = {"switchover": _switchover, "failover": _failover, "rejoin": _rejoin, "rebuild": _rebuild}
     try:
         names = [member.name for member in pair]
+        if len(pair) == 1:
+            raise PairError(
+                f"{names[0]} is the only member of the database, so there is no replica that anything could be moved "
+                "to: to go back to a backup use playbooks/restore.yml."
+            )
         if len(pair) != 2:
             raise PairError(f"This works on a pair, and there are {len(pair)} members ({', '.join(names) or 'none'}).")
         if wanted and wanted not in names:

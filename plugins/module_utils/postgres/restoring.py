@@ -56,6 +56,11 @@ def drill(states: States, order: Sequence[str]) -> Places:
         return _refuse(
             "A drill needs exactly one running primary, and there is " + (" and ".join(running) or "none") + "."
         )
+    if len(order) == 1:
+        return _refuse(
+            f"A drill recovers beside a replica and compares with it, and {running[0]} is the only member of the "
+            "database: try its backups in an environment that has a replica."
+        )
     streaming = [name for name in order if (state := states.get(name)) and state["running"] and state["receiving"]]
     if not streaming:
         return _refuse(

@@ -23,6 +23,7 @@ KEYS = (
     "location",
     "image",
     "servers",
+    "one_server",
     "edge_zone",
     "edge_hostnames",
     "edge_zone_owned",
@@ -65,6 +66,8 @@ def topology(environment: str, answers: Mapping[str, Any]) -> dict[str, Any]:
         "admin_keys": {section.text("admin_name", _name(key)): key.strip()},
     }
     made |= {name: given[name] for name in ("location", "image", "servers") if name in given}
+    if "one_server" in section and (only := _one_server(section)) is not None:
+        made["one_server"] = only
     if "edge_zone" in section:
         made["edge"] = _edge(section)
     elif left := [key for key in given if key.startswith("edge_hostnames")]:
@@ -82,16 +85,27 @@ def topology(environment: str, answers: Mapping[str, Any]) -> dict[str, Any]:
     return made
 
 
+def _one_server(section: Section) -> Mapping[str, Any] | None:
+    """What is said of the only server; nothing where it is to be the whole architecture."""
+    value = section.get("one_server", False)
+    if isinstance(value, Mapping):
+        return value
+    return {} if _truth("one_server", value) else None
+
+
+def _truth(key: str, value: object) -> bool:
+    if isinstance(value, bool):
+        return value
+    if not isinstance(value, str) or value.lower() not in _YES + _NO:
+        raise TopologyError(f"answers.{key} must be yes or no, not {value!r}.")
+    return value.lower() in _YES
+
+
 def _edge(section: Section) -> dict[str, Any]:
     made: dict[str, Any] = {"zone": section.text("edge_zone")}
     if hostnames := _list(section, "edge_hostnames"):
         made["hostnames"] = hostnames
-    owned = section.get("edge_zone_owned", False)
-    if isinstance(owned, str):
-        if owned.lower() not in _YES + _NO:
-            raise TopologyError(f"answers.edge_zone_owned must be yes or no, not {owned!r}.")
-        owned = owned.lower() in _YES
-    made["zone_owned"] = owned
+    made["zone_owned"] = _truth("edge_zone_owned", section.get("edge_zone_owned", False))
     return made
 
 
@@ -143,8 +157,9 @@ def render_topology(declared: Mapping[str, Any]) -> str:
 
 
 _COMMENTS = {
-    "admin_addresses": "The bastion is the only server that the internet reaches, by SSH from these networks only.",
+    "admin_addresses": "SSH is answered to these networks only, and by the one server that the internet reaches.",
     "admin_keys": "Who may log in, by the content of a .pub file. Servers know these keys from their first boot on.",
+    "one_server": "One public server is everything: docs/staging.md.",
     "edge": "The names by which users come in, in a zone at Cloudflare.",
     "object_storage": "Where the application's uploads and the database's backups go. The keys are in the vault.",
 }

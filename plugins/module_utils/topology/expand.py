@@ -13,7 +13,7 @@ from ..cloud_init import PrivateNetwork, UserDataError, user_data
 from ..flows.firewall import cloud_rules
 from .edge import LoadBalancer
 from .reading import TopologyError
-from .schema import BASTION, MAX_COUNT, Group, Topology, parse
+from .schema import BASTION, MAX_COUNT, ONE_SERVER_HOST, ROLES, Group, OneServer, Topology, parse
 
 BASTION_FIREWALL = "bastion-firewall"
 BASTION_IP = "bastion-ip"
@@ -26,13 +26,15 @@ MAX_SPREAD = 10
 def infrastructure(data: object) -> dict[str, Any]:
     """The module's options for the topology in ``data``; raises :class:`TopologyError`."""
     topology = parse(data)
+    if topology.one_server:
+        return _one_server(topology, topology.one_server)
     servers = [server for group in topology.groups for server in _Group(topology, group).servers()]
     _check_addresses(topology, {server["name"]: IPv4Address(server["networks"][0]["address"]) for server in servers})
     spread = dict.fromkeys(server["placement_group"] for server in servers)  # once each, in order
     return {
         "environment_name": topology.environment,
-        "networks": [_network(topology)],
-        "ssh_keys": [{"name": name, "public_key": key} for name, key in topology.admin_keys],
+        "networks": [_network(topology, [_way_out(topology)])],
+        "ssh_keys": _ssh_keys(topology),
         "firewalls": [{"name": BASTION_FIREWALL, "rules": cloud_rules(topology)}],
         "placement_groups": [{"name": name, "type": "spread"} for name in spread if name],
         "primary_ips": [{"name": BASTION_IP, "type": "ipv4", "location": topology.location, "auto_delete": False}],
@@ -114,15 +116,67 @@ def _service(balancer: LoadBalancer, certificate: str) -> dict[str, Any]:
     }
 
 
-def _network(topology: Topology) -> dict[str, Any]:
+def _one_server(topology: Topology, only: OneServer) -> dict[str, Any]:
+    """A public server with every role. What goes by a name is called after the environment, since others may be in the
+    same project; its network has no other member, and gives what is not for the internet an address to listen on.
+    """
+    firewall, address = f"{topology.environment}-firewall", f"{topology.environment}-ip"
+    private = topology.subnet.network_address + ONE_SERVER_HOST
+    _check_addresses(topology, {only.name: private})
+    server = {
+        "name": only.name,
+        "type": only.type,
+        "image": topology.image,
+        "location": topology.location,
+        "labels": {f"role-{role}": "true" for role in ROLES},
+        "ssh_keys": [name for name, _ in topology.admin_keys],
+        "user_data": _first_boot(topology, None),
+        "networks": [{"name": topology.network_name, "address": str(private)}],
+        "public_ipv4": address,
+        "public_ipv6": False,
+        "firewalls": [firewall],
+        "placement_group": None,
+    }
+    return {
+        "environment_name": topology.environment,
+        "networks": [_network(topology, [])],
+        "ssh_keys": _ssh_keys(topology),
+        "firewalls": [{"name": firewall, "rules": cloud_rules(topology)}],
+        "placement_groups": [],
+        "primary_ips": [{"name": address, "type": "ipv4", "location": topology.location, "auto_delete": False}],
+        "servers": [server],
+        "volumes": [_volume(topology, only.name, only.volume_size)] if only.volume_size else [],
+    }
+
+
+def _ssh_keys(topology: Topology) -> list[dict[str, str]]:
+    return [{"name": name, "public_key": key} for name, key in topology.admin_keys]
+
+
+def _first_boot(topology: Topology, private: PrivateNetwork | None) -> str:
+    try:
+        return user_data(topology.user, [key for _, key in topology.admin_keys], private)
+    except UserDataError as error:
+        raise TopologyError(str(error)) from None
+
+
+def _volume(topology: Topology, server: str, size: int) -> dict[str, Any]:
+    return {"name": f"{server}-data", "size": size, "format": "xfs", "location": topology.location, "server": server}
+
+
+def _way_out(topology: Topology) -> dict[str, str]:
+    """What a private server sends to the internet, the vendor's router hands to the bastion."""
     bastion = next(group for group in topology.groups if group.role.name == BASTION)
+    return {"destination": "0.0.0.0/0", "gateway": str(_Group(topology, bastion).address(1))}
+
+
+def _network(topology: Topology, routes: list[dict[str, str]]) -> dict[str, Any]:
     return {
         "name": topology.network_name,
         "ip_range": str(topology.ip_range),
         "location": topology.location,
         "subnets": [str(topology.subnet)],
-        # What a private server sends to the internet, the vendor's router hands to the bastion.
-        "routes": [{"destination": "0.0.0.0/0", "gateway": str(_Group(topology, bastion).address(1))}],
+        "routes": routes,
     }
 
 
@@ -137,14 +191,8 @@ class _Group:
 
     def servers(self) -> list[dict[str, Any]]:
         topology = self.topology
-        try:
-            first_boot = user_data(
-                topology.user,
-                [key for _, key in topology.admin_keys],
-                None if self.public else PrivateNetwork(topology.ip_range, topology.gateway),
-            )
-        except UserDataError as error:
-            raise TopologyError(str(error)) from None
+        private = None if self.public else PrivateNetwork(topology.ip_range, topology.gateway)
+        first_boot = _first_boot(topology, private)
         return [
             {
                 "name": self.role.server_name(number),
@@ -164,18 +212,9 @@ class _Group:
         ]
 
     def volumes(self) -> list[dict[str, Any]]:
-        if self.group.volume_size is None:
-            return []
-        return [
-            {
-                "name": f"{server}-data",
-                "size": self.group.volume_size,
-                "format": "xfs",
-                "location": self.topology.location,
-                "server": server,
-            }
-            for server in map(self.role.server_name, self.numbers())
-        ]
+        size = self.group.volume_size
+        names = map(self.role.server_name, self.numbers())
+        return [] if size is None else [_volume(self.topology, server, size) for server in names]
 
     def numbers(self) -> range:
         return range(1, self.group.count + 1)

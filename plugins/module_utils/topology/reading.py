@@ -37,6 +37,10 @@ class Section:
     def __contains__(self, key: str) -> bool:
         return self._data.get(key) is not None
 
+    def names(self, key: str) -> bool:
+        """Whether the key is written, though perhaps without a value."""
+        return key in self._data
+
     def get(self, key: str, default: object) -> object:
         return self._data[key] if key in self else default
 

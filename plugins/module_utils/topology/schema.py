@@ -37,6 +37,7 @@ KEYS = (
     "image",
     "network",
     "servers",
+    "one_server",
     "user",
     "flows",
     "object_storage",
@@ -80,6 +81,8 @@ ROLES = {
 }
 #: The load balancer's.
 LOAD_BALANCER_HOST = 9
+#: Of the only server, where there is one.
+ONE_SERVER_HOST, ONE_SERVER_TYPE = 2, "cax21"
 
 
 @dataclass(frozen=True)
@@ -91,6 +94,15 @@ class Group:
     count: int
     volume_size: int | None  # GB of the volume each of them gets
     addresses: tuple[IPv4Address, ...] | None  # None: from the role's host numbers
+
+
+@dataclass(frozen=True)
+class OneServer:
+    """A public server that carries every role, and is alone."""
+
+    name: str
+    type: str
+    volume_size: int | None  # GB; None: the data lies on its own disk
 
 
 @dataclass(frozen=True)
@@ -113,7 +125,8 @@ class Topology:
     network_name: str
     ip_range: IPv4Network
     subnet: IPv4Network
-    groups: tuple[Group, ...]
+    groups: tuple[Group, ...]  # none where there is one server
+    one_server: OneServer | None
     user: str
     flows: tuple[Flow, ...]
     object_storage: ObjectStorage | None
@@ -136,18 +149,22 @@ def parse(data: object) -> Topology:
     top.whole("version", VERSION, VERSION, VERSION)
     network = top.section("network", ("name", "ip_range", "subnet"))
     servers = top.section("servers", ROLES)
+    environment = _environment(top)
+    one_server = _one_server(top, environment)
     topology = Topology(
-        environment=_environment(top),
+        environment=environment,
         admin_addresses=_admin_addresses(top),
         admin_keys=_admin_keys(top),
         location=top.text("location", "fsn1"),
         image=top.text("image", "ubuntu-24.04"),
-        network_name=network.text("name", "production-network"),
+        # An environment of one server is often one of several in a project.
+        network_name=network.text("name", f"{environment}-network" if one_server else "production-network"),
         ip_range=network.network("ip_range", "10.0.0.0/16"),
         subnet=network.network("subnet", "10.0.0.0/24"),
-        groups=tuple(_group(servers, role) for role in ROLES.values()),
+        groups=() if one_server else tuple(_group(servers, role) for role in ROLES.values()),
+        one_server=one_server,
         user=_user(top),
-        flows=parse_flows(top.get("flows", {}), {role: role == BASTION for role in ROLES}),
+        flows=parse_flows(top.get("flows", {}), {role: role == BASTION or one_server is not None for role in ROLES}),
         object_storage=_object_storage(top) if "object_storage" in top else None,
         load_balancer=parse_load_balancer(top),
         edge=parse_edge(top) if "edge" in top else None,
@@ -247,6 +264,30 @@ def _group(servers: Section, role: Role) -> Group:
         if len(addresses) != count:
             raise TopologyError(f"{section.path} has {len(addresses)} addresses for {count} servers: name one each.")
     return Group(role, section.text("type", role.type), count, volume_size, addresses)
+
+
+def _one_server(top: Section, environment: str) -> OneServer | None:
+    if not top.names("one_server"):
+        return None
+    if "servers" in top:
+        raise TopologyError(
+            "topology.one_server is the only server, and topology.servers names others: take one of them out."
+        )
+    if "edge" in top:
+        raise TopologyError(
+            "topology.edge leads users to the load balancer, which topology.one_server has not: take it out; "
+            "docs/staging.md says how names lead to the server."
+        )
+    if "load_balancer" in top:
+        top.section("load_balancer", ("health_check",))  # the path is the application's, whoever asks
+    section = Section(top.get("one_server", None), f"{top.path}.one_server", ("name", "type", "volume_size"))
+    name = section.text("name", f"{environment.replace('_', '-')}-01")
+    if not re.fullmatch(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?", name):
+        raise TopologyError(
+            f"{section.path}.name: {name!r} is no host name: use at most 63 small letters, digits and '-'."
+        )
+    size = section.whole("volume_size", MIN_VOLUME, MIN_VOLUME, MAX_VOLUME) if "volume_size" in section else None
+    return OneServer(name, section.text("type", ONE_SERVER_TYPE), size)
 
 
 def _object_storage(top: Section) -> ObjectStorage:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 import subprocess
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 from ansible_collections.bulwark.hetzner.plugins.module_utils.ssh import CONNECT_TIMEOUT, SshRoute, command
@@ -117,15 +117,24 @@ def judge_logins(host: str, user: str, login: Attempt, root: Attempt) -> list[Ch
     ]
 
 
-def check_ports(host: str, address: str, ports: Sequence[int], expected: Sequence[int], timeout: float) -> Check:
-    """Of all ports tried on a public address exactly the expected ones accept a connection."""
+def check_ports(
+    host: str,
+    address: str,
+    ports: Sequence[int],
+    expected: Sequence[int],
+    timeout: float,
+    allowed: Collection[int] = (),
+) -> Check:
+    """Of all ports tried on a public address the expected ones accept a connection, and no others but those allowed,
+    where somebody may listen or nobody.
+    """
     try:
         found = open_ports(address, ports, expected, timeout)
     except ScanInvalid as error:
         return {"check": PORTS, "host": host, "ok": False, "detail": f"{address}: scan invalid: {error}"}
     tried = len(set(ports) | set(expected))
     listed = ", ".join(str(port) for port in sorted(found)) or "none"
-    surplus = sorted(found - set(expected))
+    surplus = sorted(found - set(expected) - set(allowed))
     detail = f"{address}: {listed} of {tried} tried"
     if surplus:
         detail += f"; should be closed: {', '.join(str(port) for port in surplus)}"

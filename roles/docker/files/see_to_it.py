@@ -176,6 +176,25 @@ def see_to_group(users: list[str], repair: bool) -> list[str]:
     return [f"members of the group docker: {', '.join(sorted(members)) or 'none'} -> {', '.join(users) or 'none'}"]
 
 
+def see_to_networks(wanted: list[str], repair: bool) -> list[str]:
+    """Networks, as NAME=SUBNET, that are there before anybody makes them with addresses nobody knows beforehand."""
+    told = []
+    for name, _, subnet in (entry.partition("=") for entry in wanted):
+        shown = run("docker", "network", "inspect", name)
+        found = [config.get("Subnet") for config in json.loads(shown)[0]["IPAM"]["Config"] or []] if shown else []
+        if shown and subnet not in found:
+            raise RefusedError(
+                f"the network {name} has {', '.join(map(str, found)) or 'no addresses'}, and docker_networks says "
+                f"{subnet}: stop its containers, remove it (docker network rm {name}) and run again"
+            )
+        if not shown:
+            told.append(f"there is no network {name}")
+            if repair:
+                words = ["docker", "network", "create", f"--subnet={subnet}", name]
+                run(*words, fatal=f"the network {name} cannot be made")
+    return told
+
+
 def prove() -> list[str]:
     """Run a container, and again after a restart when rules of Docker's were missing: it makes them when it starts."""
     try:
@@ -234,6 +253,7 @@ def notes() -> list[str]:
 def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--repair", action="store_true")
+    parser.add_argument("--network", action="append", default=[])
     parser.add_argument("users", nargs="*")
     options = parser.parse_args()
     if shutil.which("dockerd") is None:
@@ -243,6 +263,7 @@ def main() -> None:
     os.environ["DOCKER_HOST"] = "unix:///run/docker.sock"
     try:
         told = see_to_daemon(options.repair) + see_to_group(options.users, options.repair)
+        told += see_to_networks(options.network, options.repair)
         if options.repair:
             told += prove()
         told += notes()

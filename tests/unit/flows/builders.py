@@ -55,4 +55,4 @@ STAGING = record(
 
 
 def staging(**more: Any) -> Environment:
-    return read_environment(topology(**more), [STAGING])
+    return read_environment(topology(one_server={}, **more), [STAGING])

@@ -120,12 +120,12 @@ def test_a_server_that_is_everything() -> None:
     assert rules(found, "staging-01") == {
         "admin-ssh": ("22", ADMIN_NETWORK),
         "admin-ping": ("icmp", ADMIN_NETWORK),
-        "app-http": ("80", "10.0.0.9/32"),
+        "web": ("443 80", "0.0.0.0/0", "::/0"),
     }
     with_containers = rules(found, "staging-01", OWN)
     assert with_containers["postgres"] == ("5432", *OWN)
-    assert with_containers["app-http"] == ("80", "10.0.0.9/32")
-    assert "jump-host" not in with_containers, "there is no private server"
+    assert with_containers["web"] == ("443 80", "0.0.0.0/0", "::/0", *OWN)
+    assert not {"jump-host", "internet", "app-http", "replication"} & with_containers.keys()
     assert host_rules(found, "staging-01")["forward"] == []
 
 

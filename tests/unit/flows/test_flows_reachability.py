@@ -91,7 +91,7 @@ def test_admins_by_their_networks() -> None:
 
 
 def test_a_server_alone() -> None:
-    assert opened(staging()) == {("admin", "staging-01"): "22 icmp", ("internet", "staging-01"): ""}
+    assert opened(staging()) == {("admin", "staging-01"): "22 icmp 443 80", ("internet", "staging-01"): "443 80"}
 
 
 def test_servers_that_do_not_share_the_private_network() -> None:

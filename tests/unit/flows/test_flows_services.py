@@ -56,9 +56,17 @@ def test_users_of_ones_own() -> None:
 
 def test_a_database_on_the_same_server_is_asked_by_its_containers() -> None:
     found = pg_hba(staging(), "staging-01", ["172.30.0.0/24"])
-    assert {each["address"] for each in found} == {"172.30.0.0/24"}
-    assert [each["users"] for each in found] == [["rails_app"], ["replicator"], ["rewind"], ["metrics"]]
-    assert pg_hba(staging(), "staging-01") == []
+    assert [(each["users"], each["address"]) for each in found] == [
+        (["rails_app"], "10.0.0.2/32"),
+        (["rails_app"], "172.30.0.0/24"),
+        (["metrics"], "10.0.0.2/32"),
+        (["metrics"], "172.30.0.0/24"),
+    ]
+    assert {each["address"] for each in pg_hba(staging(), "staging-01")} == {"10.0.0.2/32"}
+
+
+def test_no_member_of_a_pair_is_its_own_replica() -> None:
+    assert "10.0.0.6/32" not in {each["address"] for each in pg_hba(environment(), "db-primary")}
 
 
 def test_every_server_is_scraped_the_monitoring_and_the_bastion_too() -> None:
@@ -141,5 +149,5 @@ def test_ranges_where_sshd_knows_none() -> None:
 
 def test_tunnels_to_the_server_itself() -> None:
     found = permit_open(staging(), "staging-01")
-    assert {"localhost:3001", "127.0.0.1:3001", "localhost:5432"} <= set(found)
-    assert all(target.startswith(("localhost:", "127.0.0.1:")) for target in found)
+    assert {"localhost:3001", "127.0.0.1:3001", "10.0.0.2:3001", "localhost:5432"} <= set(found)
+    assert all(target.startswith(("localhost:", "127.0.0.1:", "10.0.0.2:")) for target in found)

@@ -143,6 +143,18 @@ def test_one_public_server_with_all_roles_needs_no_bastion() -> None:
     assert "proxy" not in made["ssh"]
 
 
+def test_an_only_server_meets_users_itself() -> None:
+    alone = {key: value for key, value in topology().items() if key != "edge"} | {"one_server": {}}
+    placed = {
+        "servers": [server("stage-01", "app", "db", "jobs")],
+        "routes": [route("stage-01", 2, "203.0.113.9", None)],
+    }
+    named = deploy(alone, kamal(hosts=["staging.example.org"]), **placed)["proxy"]
+    assert (named["hosts"], named["ssl"], named["forward_headers"]) == (["staging.example.org"], True, False)
+    nameless = deploy(alone, kamal(), **placed)["proxy"]
+    assert (nameless.get("hosts"), nameless["ssl"], nameless["forward_headers"]) == (None, False, False)
+
+
 def test_without_servers_for_jobs_there_is_no_such_role() -> None:
     assert list(deploy(servers=[server("app-01", "app")])["servers"]) == ["web"]
 

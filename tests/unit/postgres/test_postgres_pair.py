@@ -209,7 +209,8 @@ def test_another_database_is_only_deleted_by_a_rebuild() -> None:
 
 
 def test_only_pairs_and_only_their_members() -> None:
-    assert "there are 1 members (a)" in decide("switchover", members({"a": primary()})).refusal
+    for verb in ("switchover", "failover", "rejoin", "rebuild"):
+        assert "a is the only member" in decide(verb, members({"a": primary()})).refusal
     assert "there are 0 members (none)" in decide("failover", []).refusal
     assert on("rejoin", primary(), state(), wanted="c").refusal == "There is no member c; there are a and b."
 

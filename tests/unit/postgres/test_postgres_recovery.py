@@ -149,4 +149,5 @@ def test_a_drill_is_held_beside_a_replica() -> None:
         "none streams"
         in restoring.drill({"db-primary": PRIMARY, "db-replica": state(receiving=False)}, ORDER)["refusal"]
     )
+    assert "staging-01 is the only member" in restoring.drill({"staging-01": PRIMARY}, ["staging-01"])["refusal"]
     assert "exactly one" in restoring.drill({"db-primary": None, "db-replica": state()}, ORDER)["refusal"]

@@ -46,6 +46,24 @@ def test_everything_answered_survives_its_file() -> None:
     assert made["edge"]["zone_owned"] is True
 
 
+@pytest.mark.parametrize(
+    ("answer", "declared"),
+    [
+        ("yes", {}),
+        ("Y", {}),
+        (True, {}),
+        ({"type": "cax11"}, {"type": "cax11"}),
+        ("no", None),
+        (False, None),
+        ("", None),
+    ],
+)
+def test_one_server_or_the_whole_architecture(answer: object, declared: dict[str, str] | None) -> None:
+    made = topology("staging", FEW | {"one_server": answer})
+    assert made.get("one_server") == declared
+    assert yaml.safe_load(render_topology(made)) == {"topology": made}
+
+
 def test_keys_of_the_object_storage_are_not_in_the_topology() -> None:
     made = topology("production", FEW | STORAGE | {"object_storage_secret_key": "s3cret"})
     assert "s3cret" not in render_topology(made)
@@ -59,6 +77,10 @@ def test_keys_of_the_object_storage_are_not_in_the_topology() -> None:
         ({"admin_key": ""}, "answers.admin_key is missing"),
         ({"admin_key": "ssh-ed25519 AAAA"}, "is no OpenSSH public key"),
         ({"admin_key": "-----BEGIN OPENSSH PRIVATE KEY-----"}, "is a private key"),
+        ({"one_server": "perhaps"}, "answers.one_server must be yes or no, not 'perhaps'"),
+        ({"one_server": {"typ": "cax11"}}, "topology.one_server has an unknown key 'typ'"),
+        (EDGE | {"one_server": "yes"}, "topology.edge leads users to the load balancer"),
+        ({"servers": {"app": {"count": 1}}, "one_server": True}, "topology.one_server is the only server"),
         ({"locatoin": "fsn1"}, "unknown key 'locatoin': did you mean 'location'?"),
         ({"edge_hostnames": "www.example.com"}, "without answers.edge_zone"),
         (EDGE | {"edge_zone": "https://example.com"}, "is no name such as www.example.com"),

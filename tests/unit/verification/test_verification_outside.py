@@ -166,6 +166,13 @@ def test_surplus_port_is_found_and_named(listeners: list[int], monkeypatch: pyte
     assert check["detail"].endswith(f"should be closed: {', '.join(map(str, sorted(listeners[1:])))}")
 
 
+def test_a_port_that_may_be_open_need_not_be(listeners: list[int]) -> None:
+    allowed = [listeners[1], closed_port()]
+    assert check_ports("staging-01", "127.0.0.1", listeners[:2], listeners[:1], 5, allowed)["ok"]
+    assert check_ports("staging-01", "127.0.0.1", [], listeners[:1], 5, allowed)["ok"]
+    assert not check_ports("staging-01", "127.0.0.1", listeners[:2], listeners[:1], 5, allowed[1:])["ok"]
+
+
 def test_scan_that_misses_the_known_port_is_invalid() -> None:
     check = check_ports("bastion-server", "127.0.0.1", [closed_port()], [closed_port()], 5)
     assert not check["ok"]
