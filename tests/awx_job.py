@@ -1,7 +1,8 @@
 """A job the way AWX runs it: the inventory read beforehand and handed over as data, secrets encrypted value by value,
 the key in an agent, the vault's password at a prompt, and a folder of its own that is deleted afterwards.
 
-Run as a program, by somebody who has the lab's environment (`./bulwark shell`): python -m tests.awx_job FOLDER PLAYBOOK
+Run as a program, by somebody who has the lab's environment (`./bulwark shell`), with what a survey gave as JSON:
+python -m tests.awx_job FOLDER PLAYBOOK VARIABLES [--check]
 """
 
 from __future__ import annotations
@@ -101,8 +102,11 @@ class Job:
         hosts.write_text(f"#!{sys.executable}\nprint({found.read_text()!r})\n")
         hosts.chmod(0o700)
 
-    def run(self, playbook: str, variables: dict[str, Any] | None = None) -> int:
-        """Run the playbook; its output goes to this process's. Returns the exit code, and leaves the result."""
+    def run(self, playbook: str, variables: dict[str, Any] | None = None, check: bool = False) -> int:
+        """Run the playbook; its output goes to this process's. Returns the exit code, and leaves the result.
+
+        ``check``: as a template whose job type is check.
+        """
         os.environ.clear()  # ansible-runner would hand it on
         os.environ.update(self.environment)
         ended = ansible_runner.run(
@@ -112,7 +116,7 @@ class Job:
             extravars=variables or {},
             passwords={r"Vault password:\s*?$": self.vault_password},
             ssh_key=self.key,
-            cmdline="--ask-vault-pass --diff",
+            cmdline="--ask-vault-pass --diff" + (" --check" if check else ""),
             suppress_env_files=True,
         )
         self.result = {"status": ended.status, "rc": ended.rc, "stats": ended.stats}
@@ -134,7 +138,7 @@ def copy_project(target: Path) -> None:
             shutil.copy2(ROOT / name, target / name, follow_symlinks=False)
 
 
-def main(folder: Path, playbook: str) -> int:
+def main(folder: Path, playbook: str, variables: dict[str, Any], check: bool) -> int:
     state = Path(os.environ["BULWARK_STATE"])
     password = Path(os.environ["ANSIBLE_VAULT_PASSWORD_FILE"]).read_text().strip()
     key = Path(os.environ["ANSIBLE_PRIVATE_KEY_FILE"]).read_text()
@@ -149,10 +153,10 @@ def main(folder: Path, playbook: str) -> int:
     secrets.write_text(as_yaml(encrypt_values(yaml.safe_load(opened), password)))
     job = Job(folder, {name: value for name, value in os.environ.items() if name.startswith(CARRIED)}, password, key)
     job.read_inventory("inventories/lab/servers.yml")
-    code = job.run(playbook)
+    code = job.run(playbook, variables, check)
     print(json.dumps(job.result))
     return code
 
 
 if __name__ == "__main__":
-    sys.exit(main(Path(sys.argv[1]), sys.argv[2]))
+    sys.exit(main(Path(sys.argv[1]), sys.argv[2], json.loads(sys.argv[3]), "--check" in sys.argv[4:]))

@@ -12,7 +12,8 @@ short_description: Lay down the inventory of a new environment, with all its sec
 version_added: 1.0.0
 description:
   - Writes C(group_vars/all/topology.yml), the password of the vault, C(group_vars/all/vault.yml) with every secret that
-    can be made, and C(servers.yml) with the public half of the environment's host authority.
+    can be made, C(group_vars/role_app.yml) and C(group_vars/role_jobs.yml), by which the deploy user may use Docker
+    there, and C(servers.yml) with the public half of the environment's host authority.
   - What is there is never overwritten, but for the examples that came with the collection. A run that was killed is
     completed by the next; a secret that was made once stays.
   - Secrets reach C(ansible-vault) by its standard input, and no output.

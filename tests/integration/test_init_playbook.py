@@ -121,6 +121,8 @@ def test_from_answers_to_an_inventory_that_provision_takes(beginning: Beginning)
     assert set(files) == {
         "inventories/production/group_vars/all/topology.yml",
         "inventories/production/group_vars/all/vault.yml",
+        "inventories/production/group_vars/role_app.yml",
+        "inventories/production/group_vars/role_jobs.yml",
         "inventories/production/servers.yml",
         "elsewhere/password",
     }
@@ -141,6 +143,11 @@ def test_from_answers_to_an_inventory_that_provision_takes(beginning: Beginning)
     assert "load balancer lb11" in shown
     assert "playbooks/provision.yml --check --diff" in shown
     assert beginning.api.get("/servers")["servers"] == []  # nothing was made
+
+    # What an environment gets is what the example says.
+    for group in ("role_app", "role_jobs"):
+        example = ROOT / f"inventories/production/group_vars/{group}.yml"
+        assert files[f"inventories/production/group_vars/{group}.yml"] == example.read_text()
 
     topology = yaml.safe_load(files["inventories/production/group_vars/all/topology.yml"])["topology"]
     assert infrastructure(topology)["environment_name"] == "production"

@@ -178,6 +178,15 @@ def _rendered(mapping: Mapping[str, Any], depth: int) -> Iterable[str]:
             yield f"{indent}{name}: {json.dumps(value, ensure_ascii=False)}"
 
 
+def render_group() -> str:
+    """The file of a group whose servers run the application: who may use Docker there, as in docs/kamal.md."""
+    return (
+        "---\n"
+        "# Kamal logs in as the deploy user and uses Docker there. He may become root on these servers in any case.\n"
+        "docker_users: [\"{{ topology.user | default('deployer') }}\"]\n"
+    )
+
+
 def render_servers(environment: str, host_authority: str) -> str:
     """The file servers.yml, with the public half of the environment's host authority."""
     return (

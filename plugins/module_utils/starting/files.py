@@ -4,7 +4,8 @@
 """An environment's files: what is missing is laid down, each in one step, and what is there stays.
 
 The order is such that a run that was killed leaves nothing that the next one would not go on from: the topology, the
-vault's password, the vault with all secrets at once, and the inventory, which takes a public key from the vault.
+vault's password, the vault with all secrets at once, what groups of servers are told, and the inventory, which takes a
+public key from the vault.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from typing import Any
 from ..topology.reading import TopologyError
 from ..topology.schema import parse
 from . import secrets
-from .answers import render_servers, render_topology
+from .answers import render_group, render_servers, render_topology
 
 #: In a file that came with the collection as an example, which may be replaced.
 EXAMPLE = "REPLACE-ME"
@@ -27,6 +28,8 @@ EXAMPLE = "REPLACE-ME"
 TOPOLOGY = "group_vars/all/topology.yml"
 VAULT = "group_vars/all/vault.yml"
 SERVERS = "servers.yml"
+#: Of the groups whose servers run the application.
+GROUPS = ("group_vars/role_app.yml", "group_vars/role_jobs.yml")
 
 
 class FilesError(Exception):
@@ -62,10 +65,11 @@ def lay_down(environment: Environment, vault: Vault, check_mode: bool) -> list[s
     folder = environment.folder
     topology, vault_file, servers = folder / TOPOLOGY, folder / VAULT, folder / SERVERS
     password_file = environment.password_file
-    absent = {path: _absent(path) for path in (topology, vault_file, servers)}
+    groups = [folder / name for name in GROUPS]
+    absent = {path: _absent(path) for path in (topology, vault_file, *groups, servers)}
     # It may be a program, which is not read.
     absent[password_file] = not password_file.exists()
-    missing = [path for path in (topology, password_file, vault_file, servers) if absent[path]]
+    missing = [path for path in (topology, password_file, vault_file, *groups, servers) if absent[path]]
     _check_topology(environment, vault)
     _check_password_file(environment)
     if vault_file not in missing:
@@ -88,6 +92,9 @@ def lay_down(environment: Environment, vault: Vault, check_mode: bool) -> list[s
             _write(password_file, secrets.password() + "\n", 0o600)
         if vault_file in missing:
             _write(vault_file, vault.encrypt(secrets.render(known), password_file), 0o600)
+        for group in groups:
+            if group in missing:
+                _write(group, render_group(), 0o644)
         if servers in missing:
             _write(servers, render_servers(environment.name, authority), 0o644)
     return [str(path) for path in missing]

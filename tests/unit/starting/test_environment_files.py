@@ -60,7 +60,8 @@ def environment(tmp_path: Path) -> Environment:
 def paths(environment: Environment) -> list[Path]:
     """In the order in which they are written."""
     folder = environment.folder
-    return [folder / files.TOPOLOGY, environment.password_file, folder / files.VAULT, folder / files.SERVERS]
+    groups = [folder / name for name in files.GROUPS]
+    return [folder / files.TOPOLOGY, environment.password_file, folder / files.VAULT, *groups, folder / files.SERVERS]
 
 
 def vault_of(environment: Environment) -> Mapping[str, Any]:
@@ -75,7 +76,9 @@ def test_laid_down_once(environment: Environment) -> None:
     contents = [path.read_text() for path in paths(environment)]
     assert files.lay_down(environment, VAULT, check_mode=False) == []
     assert [path.read_text() for path in paths(environment)] == contents
-    assert [stat.S_IMODE(path.stat().st_mode) for path in paths(environment)] == [0o644, 0o600, 0o600, 0o644]
+    secret = {environment.password_file, environment.folder / files.VAULT}
+    for path in paths(environment):
+        assert stat.S_IMODE(path.stat().st_mode) == (0o600 if path in secret else 0o644)
     assert secrets.missing(environment.wanted, vault_of(environment)) == []
 
 
