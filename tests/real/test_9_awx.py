@@ -33,7 +33,7 @@ REFUSED = {
     "failover": "is primary and answers, so there is nothing to take over",
 }
 #: Templates that must find nothing to change when the lab is as it should be.
-UNCHANGING = {"provision", "provision, plan", "provision with losses", "edge", "converge", "verify"}
+UNCHANGING = {"provision", "provision, plan", "provision with losses", "edge", "converge", "verify", "drift"}
 #: The one that runs each time: it takes servers, secrets and the cloud's API.
 ALWAYS = "verify"
 
