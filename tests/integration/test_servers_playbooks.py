@@ -22,7 +22,7 @@ def play(api: CloudApi, name: str, *words: str, **counts: int) -> subprocess.Com
     declared = lab_topology()["topology"]
     del declared["edge"]
     declared["servers"] = {role: {"count": count} for role, count in counts.items()}
-    variables = {"topology": declared, "retire_drain_seconds": 0, "retire_stop_seconds": 1}
+    variables = {"topology": declared, "load_balancer_target_drain_seconds": 0, "retire_stop_seconds": 1}
     inventory = ("-i", str(ROOT / "inventories/lab/servers.yml"))
     return playbook(api, name, *inventory, "-e", json.dumps(variables | DEAD), *words)
 

@@ -14,7 +14,7 @@ from tests.real.database import until
 from tests.real.test_6_scaling import NEW, TOLD, topology, traces
 from tests.real.users import NAME, asking, get
 
-CONFIRMED = ("-e", "confirm=lab", "-e", "retire_drain_seconds=5")
+CONFIRMED = ("-e", "confirm=lab", "-e", "load_balancer_target_drain_seconds=5")
 
 
 def names() -> set[str]:

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Stands between the load balancer and the application on this server: gate.py SETTINGS PAGE.
 
-drained, leaving: every connection is handed on, but one that asks for the health check is told 503.
+drained: every connection is handed on, but one that asks for the health check is told 503.
 closed: every request is told 503 with the page, but the health check 200, whatever becomes of the application.
 
 What is handed on is not changed. Told to end, it takes no more connections and gives those that are there their time.

@@ -115,9 +115,8 @@ def ask(port: int, path: str, method: str = "GET", body: bytes | None = None) ->
     return answer.status, dict(answer.getheaders()), said
 
 
-@pytest.mark.parametrize("mode", ["drained", "leaving"])
-def test_drained_the_health_check_fails_and_requests_are_answered(running: Running, mode: str) -> None:
-    port, _ = running(mode)
+def test_drained_the_health_check_fails_and_requests_are_answered(running: Running) -> None:
+    port, _ = running("drained")
     assert ask(port, "/up")[::2] == (503, b"drained\n")
     assert ask(port, "/page?x=1")[::2] == (200, b"application /page?x=1")
     assert ask(port, "/page", "POST", b"x" * 300_000)[0] == 200
