@@ -48,6 +48,7 @@ def test_made_repeated_and_destroyed(api: CloudApi, cloudflare: CloudflareApi) -
     assert renewed["id"] != certificate["id"]
     assert len([item for item in cloudflare.cloudflare.store.certificates.values() if not item.revoked_at]) == 1
 
+    play("destroy.yml", "--check", "--diff", "-e", json.dumps({"confirm": "lab", "allow": ["volumes"]}))
     play("destroy.yml", "-e", json.dumps({"confirm": "lab", "allow": ["volumes"]}))
     assert api.get("/load_balancers")["load_balancers"] == api.get("/certificates")["certificates"] == []
     assert cloudflare.zone.records == {}

@@ -48,14 +48,13 @@ print(json.dumps(found))
 
 
 @pytest.fixture(scope="module")
-def shop(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+def shop(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """An application's folder with what the playbook has written."""
     folder = tmp_path_factory.mktemp("shop")
     said = succeed("run", "playbooks/kamal.yml", "-e", json.dumps({"kamal": KAMAL, "kamal_application": str(folder)}))
     assert "set docker_users to" not in " ".join(said.split())
     assert "put the other secrets (KAMAL_REGISTRY_PASSWORD, RAILS_MASTER_KEY)" in " ".join(said.split())
-    yield folder
-    launcher("exec", "jobs-01", "docker", "rmi", IMAGE)  # it was there for the trial only
+    return folder
 
 
 @pytest.fixture(scope="module")
@@ -128,7 +127,16 @@ def test_its_user_reaches_every_server_it_names_and_may_use_docker(
         known.write_text(whole)
 
 
-@pytest.mark.parametrize("role", ["app", "jobs"])
+@pytest.fixture
+def _no_image_stays(role: str) -> Iterator[None]:
+    """The lab's application is deployed on application servers only."""
+    yield
+    if role == "jobs":
+        launcher("exec", "jobs-01", "docker", "rmi", IMAGE)
+
+
+@pytest.mark.usefixtures("_no_image_stays")
+@pytest.mark.parametrize("role", ["app", pytest.param("jobs", marks=pytest.mark.full)])
 def test_a_container_with_its_secrets_reaches_both_databases(
     shop: Path, deploy: dict[str, Any], addresses: dict[str, list[str]], role: str
 ) -> None:
