@@ -14,7 +14,7 @@ author: Contributors to bulwark.hetzner (@bulwark-hetzner)
 description:
   - At a terminal, a line for each play that is over, and below it a line that tells what is going on, on which hosts,
     for how long, and about how long it will take. Errors, warnings, differences (C(--diff)) and messages are in full.
-  - Where the output is no terminal, and with C(-v), it is what P(ansible.builtin.default#callback) gives.
+  - Where the output is no terminal, and with C(-v), it is what the callback C(ansible.builtin.default) gives.
   - The remaining time is an estimate from how long the same phases took in the last run that ended well.
 requirements:
   - set as stdout in configuration
