@@ -43,7 +43,7 @@ WRONG, FOUND = 1, 3
 FORMATS = {".json": as_json, ".md": markdown}
 
 
-class CallbackModule(CallbackBase):  # type: ignore[misc] # Ansible has no types
+class CallbackModule(CallbackBase):  # type: ignore[misc]  # because Ansible has no types
     CALLBACK_VERSION = 2.0
     CALLBACK_TYPE = "aggregate"
     CALLBACK_NAME = "drift"
@@ -97,7 +97,7 @@ class CallbackModule(CallbackBase):  # type: ignore[misc] # Ansible has no types
             self._add(result)
 
     def v2_runner_on_failed(self, result: CallbackTaskResult, ignore_errors: bool = False) -> None:
-        if not self.restore or ignore_errors:
+        if ignore_errors or not self.restore:
             return
         host = result.host.get_name()
         self._failed(result, f"{result.task.name}: {_message(result.result)}")

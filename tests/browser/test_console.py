@@ -13,7 +13,7 @@ from tests.browser.chromium import Page, browser, program
 from tests.lab import builders
 from tests.lab.console_api import ConsoleApi, ConsoleHost, console_api
 
-pytestmark = pytest.mark.skipif(program() is None, reason="there is no Chromium; apt-get install chromium")
+pytestmark = pytest.mark.skipif(program() is None, reason="no Chromium: apt-get install chromium")  # because optional
 
 _MARKUP = "<b>bold</b>"
 

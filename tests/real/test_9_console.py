@@ -16,7 +16,7 @@ from tests.real.test_1_first_run import BASTION, status_of
 from tests.real.test_2_reboots import api, eventually, server_id
 
 __all__ = ["api"]
-pytestmark = pytest.mark.skipif(program() is None, reason="there is no Chromium; apt-get install chromium")
+pytestmark = pytest.mark.skipif(program() is None, reason="no Chromium: apt-get install chromium")  # because optional
 
 HOST = "jobs-01"  # no user waits for it
 

@@ -252,7 +252,7 @@ def test_texts_stay_texts() -> None:
     assert deploy(None, kamal(env=TRICKY))["env"]["clear"] == TRICKY
 
 
-@pytest.mark.skipif(not shutil.which("ruby"), reason="there is no Ruby here")
+@pytest.mark.skipif(not shutil.which("ruby"), reason="there is no Ruby here")  # because only this needs it
 def test_ruby_reads_the_same() -> None:
     written = text(None, kamal(env=TRICKY))
     command = ["ruby", "-ryaml", "-rjson", "-rerb", "-e", "puts JSON.generate(YAML.load(ERB.new(STDIN.read).result))"]

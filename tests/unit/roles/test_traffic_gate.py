@@ -42,14 +42,25 @@ def test_the_path_of_a_request(gate: ModuleType, line: str, path: str) -> None:
     assert gate.path_of(f"{line}\r\nHost: x\r\n\r\n".encode()) == path
 
 
+class Served(ThreadingHTTPServer):
+    """A slow answer is begun, and given when it may go on."""
+
+    daemon_threads = True
+
+    def __init__(self) -> None:
+        super().__init__(("127.0.0.1", 0), Application)
+        self.waiting, self.go_on = threading.Event(), threading.Event()
+
+
 class Application(BaseHTTPRequestHandler):
+    server: Served
     protocol_version = "HTTP/1.1"
 
     def do_GET(self) -> None:
         body = f"application {self.path}".encode()
         if self.path == "/slow":
-            self.server.waiting.set()  # type: ignore[attr-defined]
-            self.server.go_on.wait(30)  # type: ignore[attr-defined]
+            self.server.waiting.set()
+            self.server.go_on.wait(30)
         self.send_response(200)
         self.send_header("Content-Length", str(len(body)))
         self.end_headers()
@@ -64,14 +75,12 @@ class Application(BaseHTTPRequestHandler):
 
 
 @pytest.fixture
-def application() -> Iterator[ThreadingHTTPServer]:
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Application)
-    server.daemon_threads = True
-    server.waiting, server.go_on = threading.Event(), threading.Event()  # type: ignore[attr-defined]
+def application() -> Iterator[Served]:
+    server = Served()
     thread = threading.Thread(target=server.serve_forever, daemon=True)
     thread.start()
     yield server
-    server.go_on.set()  # type: ignore[attr-defined]
+    server.go_on.set()
     server.shutdown()
     server.server_close()
 
@@ -80,7 +89,7 @@ Running = Callable[[str], tuple[int, "subprocess.Popen[bytes]"]]
 
 
 @pytest.fixture
-def running(tmp_path: Path, application: ThreadingHTTPServer) -> Iterator[Running]:
+def running(tmp_path: Path, application: Served) -> Iterator[Running]:
     """Starts the program in a mode, and gives its port once it says that it is ready."""
     processes: list[subprocess.Popen[bytes]] = []
 
@@ -144,9 +153,7 @@ def test_closed_everything_but_the_health_check_gets_the_page(running: Running) 
     assert ask(port, "/page", "HEAD")[::2] == (503, b"")
 
 
-def test_closed_the_health_check_succeeds_without_an_application(
-    running: Running, application: ThreadingHTTPServer
-) -> None:
+def test_closed_the_health_check_succeeds_without_an_application(running: Running, application: Served) -> None:
     application.shutdown()
     application.server_close()
     port, _ = running("closed")
@@ -164,23 +171,21 @@ def test_closed_a_health_check_is_no_way_in_for_the_next_request(running: Runnin
     assert said.count(b"HTTP/1.1") == 1
 
 
-def test_without_an_application_the_gate_says_so(running: Running, application: ThreadingHTTPServer) -> None:
+def test_without_an_application_the_gate_says_so(running: Running, application: Served) -> None:
     application.shutdown()
     application.server_close()
     port, _ = running("drained")
     assert ask(port, "/page")[0] == 502
 
 
-def test_told_to_end_it_lets_a_request_that_is_under_way_finish(
-    running: Running, application: ThreadingHTTPServer
-) -> None:
+def test_told_to_end_it_lets_a_request_that_is_under_way_finish(running: Running, application: Served) -> None:
     port, process = running("drained")
     found: list[tuple[int, dict[str, str], bytes]] = []
     asking = threading.Thread(target=lambda: found.append(ask(port, "/slow")))
     asking.start()
-    assert application.waiting.wait(30)  # type: ignore[attr-defined]
+    assert application.waiting.wait(30)
     process.send_signal(signal.SIGTERM)
-    application.go_on.set()  # type: ignore[attr-defined]
+    application.go_on.set()
     asking.join(30)
     assert [answer[::2] for answer in found] == [(200, b"application /slow")]
     assert process.wait(30) == 0

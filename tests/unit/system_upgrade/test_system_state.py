@@ -141,14 +141,14 @@ def test_the_gate_waits(healths: Callable[..., None]) -> None:
     healths(UpgradeError("Docker does not answer"), Health("starting"), GOOD, GOOD)
     site = Site(Answer(503, reason="503 Service Unavailable"), Answer(200))
     pauses: list[float] = []
-    assert state.gate(nobody, BEFORE, ["http://127.0.0.1/"], 60, site, pauses.append) == []  # type: ignore[arg-type]
+    assert state.gate(nobody, BEFORE, ["http://127.0.0.1/"], 60, site, pauses.append) == []  # type: ignore[arg-type]  # because only asked
     assert len(pauses) == 3
 
 
 def test_the_gate_tells_what_is_wrong_in_the_end(healths: Callable[..., None]) -> None:
     healths(GOOD)
     site = Site(Answer(reason="Connection refused"))
-    assert state.gate(nobody, BEFORE, ["http://127.0.0.1/"], 0, site) == [  # type: ignore[arg-type]
+    assert state.gate(nobody, BEFORE, ["http://127.0.0.1/"], 0, site) == [  # type: ignore[arg-type]  # because Site only answers
         "http://127.0.0.1/ does not answer (Connection refused)"
     ]
     healths(UpgradeError("Docker does not answer"))
