@@ -13,7 +13,7 @@ from tests.browser.chromium import Page, browser, program
 from tests.launcher import on, status, succeed
 from tests.real import users
 from tests.real.test_1_first_run import BASTION, status_of
-from tests.real.test_2_reboots import api, eventually, server_id
+from tests.real.test_2_reboots import act, api, eventually, finish, server_id
 
 __all__ = ["api"]
 pytestmark = pytest.mark.skipif(program() is None, reason="no Chromium: apt-get install chromium")  # because optional
@@ -92,10 +92,11 @@ def test_it_shows_the_lab_as_it_is(page: Page) -> None:
 def test_actions_are_seen_while_they_run(page: Page, api: httpx.Client) -> None:
     booted = on(HOST, "cat", "/proc/1/stat").split()[21]
     number = server_id(api, HOST)
-    api.post(f"/servers/{number}/actions/reboot").raise_for_status()
+    action = act(api, number, "reboot")
     first = "document.querySelector('#actions li').innerText"
     page.wait(f"document.querySelector('#actions li progress') !== null && {first}.includes('{HOST}')")
     assert "reboot server" in page.run(first)
+    finish(api, action)  # a shutdown may take longer than a page has to answer
     page.wait(f"document.querySelector('#actions li progress') === null && {first}.includes('success')")
     assert on(HOST, "cat", "/proc/1/stat").split()[21] != booted
 
