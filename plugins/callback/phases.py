@@ -144,7 +144,7 @@ def at_terminal() -> bool:
         return False
 
 
-class CallbackModule(Default):  # type: ignore[misc] # Ansible has no types
+class CallbackModule(Default):  # type: ignore[misc]  # because Ansible has no types
     CALLBACK_VERSION = 2.0
     CALLBACK_TYPE = "stdout"
     CALLBACK_NAME = "bulwark.hetzner.phases"
