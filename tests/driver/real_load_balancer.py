@@ -79,6 +79,12 @@ def shown(folder: Path, name: str = NAME) -> str:
         return str(dict(part[0] for part in seen["subject"])["commonName"])  # type: ignore[misc]  # because ssl types it loosely
 
 
+def go_on(asked: load_balancing.Asked, what: str) -> None:
+    """Wait for further requests that are answered."""
+    before = asked.answers.total()
+    until(lambda: asked.answers.total() > before + 50, what)
+
+
 def answers() -> bool:
     """Whether somebody who asks once is answered."""
     try:
@@ -240,17 +246,14 @@ def test_no_change_fails_a_request(running: World, tmp_path: Path) -> None:
     ]
     with asking() as asked:
         for change in changes:
-            before = asked.answers.total()
             running.make(**change)
-            # mypy cannot infer the type of a lambda's default.
-            until(lambda before=before: asked.answers.total() > before + 50, "requests after a change")  # type: ignore[misc]
+            go_on(asked, "requests after a change")
             running.healthy()
         # A planned removal; without the plan, what is under way is cut.
         running.targets[0].status = 503
         until(lambda: Health.UNHEALTHY in running.health(), "the target out")
         running.make(targets=(third, second))
-        before = asked.answers.total()
-        until(lambda: asked.answers.total() > before + 50, "requests after the removal")
+        go_on(asked, "requests after the removal")
     assert not asked.failures
     assert set(asked.answers) == {first, second, third}
 
@@ -421,9 +424,7 @@ def test_certificates_are_chosen_by_name_and_replaced_without_a_gap(running: Wor
         for replacement in ("two.example", "three.example"):
             running.make(services=(replace(https, certificates=(certificate(tmp_path, replacement, NAME),)),))
             assert shown(tmp_path) == replacement
-            before = asked.answers.total()
-            # mypy cannot infer the type of a lambda's default.
-            until(lambda before=before: asked.answers.total() > before + 50, "requests")  # type: ignore[misc]
+            go_on(asked, "requests")
     assert not asked.failures
     # Replaced keys do not stay, and nobody else may read those that do.
     folder = load_balancer.folder(LOAD_BALANCER)

@@ -32,7 +32,7 @@ def _two_that_answer() -> Iterator[None]:
     until(lambda: users.healthy("app-01", "app-02"), "both servers take traffic")
     yield
     if not users.healthy("app-01", "app-02"):
-        # First, since it switches on a server that a test has left without power, which maintenance.yml could not reach.
+        # First, since it switches on a server that a test has left without power, whom maintenance would not reach.
         succeed("run", "playbooks/scale.yml", *CONFIRMED)
         succeed("run", "playbooks/maintenance.yml", "-e", "maintenance=off")
         succeed("deploy")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
 
@@ -186,7 +187,7 @@ def test_what_is_declared_by_name_stays_when_it_is_replaced() -> None:
 
 
 def test_an_expired_certificate_of_somebody_else_is_told() -> None:
-    old = replace(record(70, "one"), not_valid_after=record(1, "x").not_valid_after.replace(year=2020))  # type: ignore[union-attr]
+    old = replace(record(70, "one"), not_valid_after=datetime(2020, 1, 1, tzinfo=UTC))
     made = plan(project(certificates=(old,)), services=[https({"name": "one"})])
     assert made.warnings == ("service/web:443: the certificate one expired on " + f"{old.not_valid_after:%Y-%m-%d}.",)
 
