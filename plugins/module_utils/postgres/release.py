@@ -135,6 +135,11 @@ def _plan(members: Sequence[Member], version: str, image: str) -> Plan:
     lines = [_line(member, version, image) for member in members]
     if primary.release.current:
         return Plan(first=tuple(first), lines=tuple(lines))
+    if len(members) > 2:
+        raise ReleaseError(
+            f"There are {len(members)} members, and the primary moves within a pair only, so nothing was begun: run "
+            "playbooks/site.yml, which restarts it where it is."
+        )
     ready = [member.name for member in others if member.name in primary.state["lag"]]
     if others and not ready:
         raise ReleaseError(

@@ -124,6 +124,11 @@ def _switchover(hosts: Sequence[Host], members: Sequence[str]) -> str:
             "servers of this run, so nothing was begun: take both into --limit, or move the primary with "
             "playbooks/switchover.yml first."
         )
+    if len(members) > 2:
+        raise PlanError(
+            f"{primary.name} is primary of {len(members)} database servers, and it moves in a pair only, so nothing "
+            f"was begun: leave it out, with --limit '!{primary.name}'."
+        )
     lag = primary.database.get("lag", {})
     ready = [host.name for host in asked if host.database.get("in_recovery") and host.name in lag]
     if len(primaries) > 1 or not ready:

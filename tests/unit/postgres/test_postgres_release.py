@@ -136,3 +136,10 @@ def test_what_runs() -> None:
     assert release.read(engine("Error: No such container: bulwark-postgres"), IMAGE) == Release()
     with pytest.raises(PostgresError, match="Docker does not answer: permission denied"):
         release.read(engine("permission denied"), IMAGE)
+
+
+def test_a_primary_of_more_than_a_pair_stays_where_it_is() -> None:
+    more = pair(OLD, OLD) | {"db-replica-02": member(OLD, True)}
+    assert "There are 3 members" in decide(more).refusal
+    # Where it has been moved already, the others only follow.
+    assert decide(pair(NEW, OLD) | {"db-replica-02": member(OLD, True)}).first == ("db-replica", "db-replica-02")

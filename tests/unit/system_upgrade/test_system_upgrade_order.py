@@ -112,3 +112,11 @@ def test_what_failed_before_is_told() -> None:
         "jobs-01: 1 package, restart if they require it, failed already: backup.service",
         "jobs-02: nothing to do, failed already: backup.service",
     )
+
+
+def test_a_primary_of_more_than_a_pair_stays_where_it_is() -> None:
+    more = lab() | {"db-replica-02": {"roles": ["db"], "system": WAITS, "database": REPLICA}}
+    members = [*MEMBERS, "db-replica-02"]
+    assert "in a pair only, so nothing was begun: leave it out" in order.plan(more, members, APPS).refusal
+    plan = order.plan(only(more, "db-replica", "db-replica-02"), members, APPS)
+    assert (plan.refusal, plan.first) == ("", ("db-replica", "db-replica-02"))
