@@ -106,3 +106,11 @@ def test_what_is_refused_changes_nothing(home: Path, words: tuple[str, ...], say
     assert code != 0
     assert says in said
     assert (home / "inventory/group_vars/all/vault.yml").read_bytes() == before
+
+
+def test_paths_are_seen_from_where_it_was_started(home: Path) -> None:
+    code, said = run(
+        home, "new=grafana", "vault_file=inventory/group_vars/all/vault.yml", "vault_password_file=password", "--check"
+    )
+    assert code == 0, said
+    assert "bulwark_grafana_password is new" in said
