@@ -56,6 +56,11 @@ def replacing(
 
 def _refuse_database(name: str, states: States) -> str:
     running = primaries(states)
+    if set(states) == {name}:
+        return (
+            f"{name} is the only member of the database, so nobody could take over meanwhile: bring it back from its "
+            "backups instead (docs/disaster-recovery.md), or declare a replica first."
+        )
     if name in running:
         return (
             f"{name} is the primary of the database: let the other one take over first, with playbooks/switchover.yml, "

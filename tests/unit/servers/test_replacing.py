@@ -65,6 +65,8 @@ def test_an_application_server_goes_while_another_answers() -> None:
         ("db-replica", {"db-primary": state(), "db-replica": None}, ""),
         # Names decide nothing: after a failover the other one may go.
         ("db-primary", {"db-primary": None, "db-replica": state()}, ""),
+        ("db-primary", {"db-primary": state()}, "the only member of the database, so nobody could take over"),
+        ("db-primary", {"db-primary": None}, "the only member of the database"),
         ("db-primary", {"db-primary": state(), "db-replica": REPLICA}, "is the primary of the database"),
         ("db-primary", {"db-primary": state(), "db-replica": None}, "is the primary of the database"),
         (
