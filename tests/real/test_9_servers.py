@@ -39,6 +39,7 @@ def _two_that_answer() -> Iterator[None]:
         until(lambda: users.healthy("app-01", "app-02"), "both servers take traffic")
 
 
+@pytest.mark.full  # tests/integration/test_servers_playbooks.py asks the same of the embedded API
 def test_nothing_goes_unasked(tmp_path: Path) -> None:
     one = ("-e", topology(tmp_path, 1))
     told = launcher("run", "playbooks/retire.yml", *one)
