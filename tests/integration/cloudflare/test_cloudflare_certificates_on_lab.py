@@ -93,6 +93,7 @@ def test_a_replaced_one_goes_once_nobody_uses_it(certificate: Run, api: CloudApi
     assert (kept["changed"], kept["still_used"]) == (False, [first["name"]])
     assert len(edge.issued()) == 2
     api.request("DELETE", f"/load_balancers/{balancer}")
+    api.settle()
     tidied = certificate(state="tidied")
     assert [(step["action"], step["name"]) for step in tidied["plan"]] == [("delete", first["name"])]
     assert (tidied["certificate"], tidied["still_used"]) == (second, [])
@@ -108,6 +109,7 @@ def test_absent_is_refused_while_one_is_used(certificate: Run, api: CloudApi, ed
     assert f"The certificate {first['name']} is used by load balancer {balancer}" in refused["msg"]
     assert len(edge.issued()) == 1
     api.request("DELETE", f"/load_balancers/{balancer}")
+    api.settle()
     assert certificate(state="absent")["certificate"] is None
     assert (uploaded(api), edge.issued()) == ([], [])
     assert certificate(state="absent")["changed"] is False
