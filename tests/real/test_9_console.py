@@ -92,6 +92,9 @@ def test_it_shows_the_lab_as_it_is(page: Page) -> None:
 def test_actions_are_seen_while_they_run(page: Page, api: httpx.Client) -> None:
     booted = on(HOST, "cat", "/proc/1/stat").split()[21]
     number = server_id(api, HOST)
+    # For the reboot to last longer than the page takes to look again.
+    stubborn = "trap '' TERM; while :; do sleep 1; done"
+    on(HOST, "systemd-run", "--quiet", "--unit=stubborn", "--property=TimeoutStopSec=10", "sh", "-c", stubborn)
     action = act(api, number, "reboot")
     first = "document.querySelector('#actions li').innerText"
     page.wait(f"document.querySelector('#actions li progress') !== null && {first}.includes('{HOST}')")

@@ -84,8 +84,9 @@ def decide(verb: str, pair: Sequence[Member], wanted: str = "", most_lag: int = 
         names = [member.name for member in pair]
         if len(pair) == 1:
             raise PairError(
-                f"{names[0]} is the only member of the database, so there is no replica that anything could be moved "
-                "to: to go back to a backup use playbooks/restore.yml."
+                f"{names[0]} is the only member of the database, or the only one that --limit leaves to this run, so "
+                "there is no replica that anything could be moved to. Where there really is none, "
+                "playbooks/restore.yml goes back to a backup."
             )
         if len(pair) != 2:
             raise PairError(f"This works on a pair, and there are {len(pair)} members ({', '.join(names) or 'none'}).")
