@@ -104,6 +104,7 @@ def test_damage_is_found_and_left_as_it_is(tmp_path: Path, whole: dict[str, str]
 
 def test_a_server_that_cannot_be_reached_is_not_called_whole(tmp_path: Path) -> None:
     words = ("--limit", "jobs-01", "--tags", "private_route", "-e", "ansible_port=9", "-e", "ansible_ssh_retries=0")
+    words += ("-e", "ansible_control_path=none")  # not by the connection that an earlier run has left open
     answer, report = drift(tmp_path, *words)
     assert answer.code == UNREACHABLE, answer.text[-20000:]
     assert not report["complete"]
