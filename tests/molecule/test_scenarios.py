@@ -28,7 +28,7 @@ def test_scenario(scenario: str) -> None:
         stdin=subprocess.DEVNULL,
         text=True,
         check=False,
-        timeout=1200,
+        timeout=1800,
     )
     assert done.returncode == 0, done.stdout[-6000:]
 
