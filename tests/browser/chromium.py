@@ -105,11 +105,13 @@ class Page:
         return str(self.run("document.body.innerText"))
 
     def click(self, selector: str) -> None:
-        """With the mouse, in the middle of the element; so it must be there, in view and uncovered."""
+        """With the mouse, in the middle of the element, once it is there, in view, uncovered and can be used."""
         place = self.wait(
-            f"(() => {{ const found = document.querySelector({json.dumps(selector)}); if (!found) return null;"
+            f"(() => {{ const found = document.querySelector({json.dumps(selector)});"
+            "if (!found || found.disabled) return null;"
             "found.scrollIntoView({block: 'center', behavior: 'instant'}); const box = found.getBoundingClientRect();"
-            "return [box.x + box.width / 2, box.y + box.height / 2]; })()"
+            "const [x, y] = [box.x + box.width / 2, box.y + box.height / 2];"
+            "return found.contains(document.elementFromPoint(x, y)) ? [x, y] : null; })()"
         )
         for kind in ("mousePressed", "mouseReleased"):
             self.command("Input.dispatchMouseEvent", type=kind, x=place[0], y=place[1], button="left", clickCount=1)

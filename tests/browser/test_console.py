@@ -135,6 +135,7 @@ def test_a_server_is_switched_off_after_asking_and_on_again(page: Page, console:
     page.press("Escape")
     page.wait("!document.getElementById('confirm').open")
     page.click(_key(f"power-{number}"))
+    page.wait("document.getElementById('confirm').open")
     page.press("Enter")  # what has the focus leaves it on
     page.wait("!document.getElementById('confirm').open")
     assert console.cloud.store.servers[number].status == "running"

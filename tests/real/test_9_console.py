@@ -126,7 +126,7 @@ def test_faults_strike_while_they_are_on(page: Page, api: httpx.Client) -> None:
     with pytest.raises(httpx.TransportError):
         api.get("/servers")
     page.wait("/struck [1-9]/.test(document.getElementById('going-wrong').innerText)")
-    assert users.get(f"https://{users.NAME}/up", "-o", "/dev/null", "-w", "%{http_code}") == "200"
+    assert users.code("/up") == "200"
     page.click('[data-key="fault-object-storage-away"]')
     page.wait("document.getElementById('going-wrong').innerText.includes('object storage')")
     storage = ("https://objects.bulwark.example/", "-o", "/dev/null", "-w", "%{http_code}")

@@ -12,18 +12,12 @@ import pytest
 from tests.launcher import launcher, on, recap, status, succeed
 from tests.real import users
 from tests.real.database import primary, until
-from tests.real.test_6_scaling import NEW, TOLD, topology, traces
-from tests.real.users import NAME, asking, get
-
-CONFIRMED = ("-e", "confirm=lab", "-e", "load_balancer_target_drain_seconds=5")
+from tests.real.test_6_scaling import CONFIRMED, topology
+from tests.real.users import NAME, asking, code, get
 
 
 def names() -> set[str]:
     return {server["name"] for server in status()["servers"]}
-
-
-def code(path: str = "/slow?seconds=0") -> str:
-    return get(f"https://{NAME}{path}", "-o", "/dev/null", "-w", "%{http_code}")
 
 
 @pytest.fixture
@@ -68,16 +62,16 @@ def test_users_get_a_page_while_the_application_is_away() -> None:
     succeed(*words, "maintenance=on")
     try:
         assert "Retry-After: 120".lower() in get(f"https://{NAME}/", "-i").lower()
-        assert code() == "503"
+        assert code("/") == "503"
         assert code("/up") == "200"
         assert sum(counts.changed for counts in recap(succeed(*words, "maintenance=on")).values()) == 0
         on("app-01", "systemctl", "kill", "--signal=KILL", "bulwark-gate.service")
-        until(lambda: [code() for _ in range(4)] == ["503"] * 4, "the page is there again")
+        until(lambda: [code("/") for _ in range(4)] == ["503"] * 4, "the page is there again")
         silences = json.loads(on("monitor-01", "curl", "-s", "http://10.0.0.8:9093/api/v2/silences"))
         assert [one["status"]["state"] for one in silences if one["comment"] == "maintenance"][:1] == ["active"]
     finally:
         succeed(*words, "maintenance=off")
-    until(lambda: [code() for _ in range(4)] == ["200"] * 4, "the application is there again")
+    until(lambda: [code("/") for _ in range(4)] == ["200"] * 4, "the application is there again")
     silences = json.loads(on("monitor-01", "curl", "-s", "http://10.0.0.8:9093/api/v2/silences"))
     assert {one["status"]["state"] for one in silences if one["comment"] == "maintenance"} == {"expired"}
     assert sum(counts.changed for counts in recap(succeed(*words, "maintenance=off")).values()) == 0
@@ -95,26 +89,6 @@ def test_one_server_rests_without_a_failed_request() -> None:
         succeed(*words, "maintenance=off")
         until(lambda: users.healthy("app-01", "app-02"), "app-02 is back")
     assert requests.failed() == []
-
-
-@pytest.mark.full
-@pytest.mark.usefixtures("_two_that_answer")
-def test_one_more_and_one_less_without_a_failed_request(tmp_path: Path) -> None:
-    told = succeed("run", "playbooks/scale.yml", "-e", topology(tmp_path, 3))
-    assert f"sends nothing yet to {NEW}" in told
-    assert "Next: ./bulwark deploy" in told
-    # It is proved before the application is on it: the new server is named, and nothing fails.
-    verified = succeed("run", "playbooks/verify.yml", "-e", topology(tmp_path, 3))
-    assert f"not deployed yet on {NEW}" in " ".join(verified.split())
-    succeed("deploy")
-    until(lambda: users.healthy("app-01", "app-02", NEW), f"{NEW} takes traffic")
-    with asking() as requests:
-        succeed("run", "playbooks/scale.yml", "-e", topology(tmp_path, 2), *CONFIRMED)
-    assert requests.failed() == []
-    assert NEW in requests.seen("server"), "it took traffic at first"
-    assert NEW not in names()
-    assert {host: traces(host) for host in TOLD if traces(host)} == {}
-    assert sum(counts.changed for counts in recap(succeed("run", "playbooks/scale.yml")).values()) == 0
 
 
 @pytest.mark.full

@@ -81,6 +81,11 @@ def get(url: str, *words: str) -> str:
     return succeed("user", "curl", "-s", "-m", "10", *words, url)
 
 
+def code(path: str) -> str:
+    """The status that somebody on the internet gets of the application, as curl prints it."""
+    return get(f"https://{NAME}{path}", "-o", "/dev/null", "-w", "%{http_code}")
+
+
 def shell(command: str) -> str:
     """What a command of the administrator's shell prints."""
     return succeed("shell", feed=command)
