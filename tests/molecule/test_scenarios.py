@@ -13,8 +13,10 @@ SCENARIOS = sorted(path.parent.name for path in ROOT.glob("molecule/*/molecule.y
 
 
 @pytest.mark.parametrize("scenario", SCENARIOS)
-def test_scenario(scenario: str) -> None:
+def test_scenario(scenario: str, pytestconfig: pytest.Config) -> None:
     environment = ansible_environment()
+    if pytestconfig.getoption("--full"):
+        environment["BULWARK_FULL"] = "1"
     if "DOCKER_HOST" in os.environ:
         environment["DOCKER_HOST"] = os.environ["DOCKER_HOST"]
     # The scenarios bring their own configuration of Ansible.
