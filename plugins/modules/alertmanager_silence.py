@@ -26,7 +26,7 @@ options:
     type: str
     required: true
   state:
-    description: V(present) makes it where it is not; one that holds already is not prolonged. V(absent) ends it.
+    description: V(present) makes it where it is not as wanted. V(absent) ends it.
     type: str
     choices: [present, absent]
     default: present
@@ -36,7 +36,9 @@ options:
     type: dict
     default: {}
   minutes:
-    description: How long it holds.
+    description:
+      - How long it holds from now on. One that ends earlier or later by more than a tenth of this is replaced, so that
+        asking for it again prolongs it, and asking twice in a row changes nothing.
     type: int
     default: 120
 """

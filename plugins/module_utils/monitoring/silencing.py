@@ -18,6 +18,8 @@ from typing import Any
 
 #: Who makes them, by which others' with the same comment are told apart.
 AUTHOR = "bulwark.hetzner"
+#: How far from the wanted end one may end, as a part of its minutes: what is run again at once changes nothing.
+TOLERANCE = 0.1
 SECONDS = 10
 
 
@@ -27,7 +29,7 @@ class SilenceError(Exception):
 
 @dataclass(frozen=True)
 class Wanted:
-    """``matchers`` are regular expressions by label; an alert is silenced where all fit."""
+    """``matchers`` are regular expressions by label; an alert is silenced where all fit, for ``minutes`` from now."""
 
     comment: str
     matchers: Mapping[str, str]
@@ -51,8 +53,8 @@ def matchers_of(wanted: Wanted) -> list[dict[str, Any]]:
     ]
 
 
-def plan(wanted: Wanted | None, comment: str, found: Sequence[Mapping[str, Any]]) -> Plan:
-    """What makes the silences with this comment the wanted one, or none. One that holds already is left as it is."""
+def plan(wanted: Wanted | None, comment: str, found: Sequence[Mapping[str, Any]], now: datetime) -> Plan:
+    """What makes the silences with this comment the wanted one, or none. One that is as wanted is left as it is."""
     ours = [
         silence
         for silence in found
@@ -60,16 +62,18 @@ def plan(wanted: Wanted | None, comment: str, found: Sequence[Mapping[str, Any]]
     ]
     if wanted is None:
         return Plan(False, sorted(silence["id"] for silence in ours))
-    same = [silence["id"] for silence in ours if _same(silence["matchers"], matchers_of(wanted))]
+    same = [silence["id"] for silence in ours if _same(silence, wanted, now)]
     kept = sorted(same)[:1]
     return Plan(not kept, sorted(silence["id"] for silence in ours if silence["id"] not in kept))
 
 
-def _same(one: Sequence[Mapping[str, Any]], other: Sequence[Mapping[str, Any]]) -> bool:
+def _same(silence: Mapping[str, Any], wanted: Wanted, now: datetime) -> bool:
     def key(matcher: Mapping[str, Any]) -> tuple[str, str, bool, bool]:
         return matcher["name"], matcher["value"], matcher["isRegex"], matcher.get("isEqual", True)
 
-    return sorted(map(key, one)) == sorted(map(key, other))
+    holds = timedelta(minutes=wanted.minutes)
+    off = abs(datetime.fromisoformat(silence["endsAt"]) - (now + holds))
+    return off <= holds * TOLERANCE and sorted(map(key, silence["matchers"])) == sorted(map(key, matchers_of(wanted)))
 
 
 def body(wanted: Wanted, now: datetime) -> dict[str, Any]:
@@ -109,7 +113,7 @@ def settle(
 ) -> Plan:
     """Look, and make it so unless in check mode. ``address`` is host and port. Raises SilenceError."""
     silences = f"http://{address}/api/v2/silences"
-    planned = plan(wanted, comment, ask(silences))
+    planned = plan(wanted, comment, ask(silences), now())
     if check_mode:
         return planned
     if planned.create and wanted:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import threading
 from collections.abc import Iterator
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
@@ -30,6 +30,9 @@ def silence(number: int, *, by: str = silencing.AUTHOR, state: str = "active", *
         (WANTED, [silence(1, state="expired")], Plan(True, [])),
         (WANTED, [silence(1, by="alice")], Plan(True, [])),
         (WANTED, [silence(1, comment="other")], Plan(True, [])),
+        (WANTED, [silence(1, endsAt="2026-11-26T12:54:00.000Z")], Plan(False, [])),
+        (WANTED, [silence(1, endsAt="2026-11-26T12:53:59.999Z")], Plan(True, ["1"])),
+        (WANTED, [silence(1, endsAt="2026-11-26T13:06:00.001Z")], Plan(True, ["1"])),
         (WANTED, [silence(1, matchers=[])], Plan(True, ["1"])),
         (WANTED, [silence(2), silence(1)], Plan(False, ["2"])),
         (None, [silence(1), silence(2, by="alice")], Plan(False, ["1"])),
@@ -37,7 +40,7 @@ def silence(number: int, *, by: str = silencing.AUTHOR, state: str = "active", *
     ],
 )
 def test_the_plan(wanted: Wanted | None, found: list[dict[str, Any]], plan: Plan) -> None:
-    assert silencing.plan(wanted, "maintenance", found) == plan
+    assert silencing.plan(wanted, "maintenance", found, NOW) == plan
 
 
 class Alertmanager(BaseHTTPRequestHandler):
@@ -81,16 +84,22 @@ def address() -> Iterator[str]:
     server.server_close()
 
 
-def test_made_once_and_ended_once(address: str) -> None:
-    def settle(wanted: Wanted | None, check_mode: bool = False) -> bool:
-        return not silencing.settle(address, "maintenance", wanted, check_mode, lambda: NOW).empty
+def test_made_once_prolonged_and_ended_once(address: str) -> None:
+    def settle(wanted: Wanted | None, check_mode: bool = False, after: int = 0) -> bool:
+        now = NOW + timedelta(minutes=after)
+        return not silencing.settle(address, "maintenance", wanted, check_mode, lambda: now).empty
 
     assert settle(WANTED, check_mode=True)
     assert Alertmanager.silences == {}
     assert [settle(WANTED), settle(WANTED)] == [True, False]
     assert Alertmanager.silences["1"]["endsAt"] == "2026-11-26T13:00:00+00:00"
+    assert settle(WANTED, check_mode=True, after=30)
+    assert len(Alertmanager.silences) == 1
+    assert [settle(WANTED, after=30), settle(WANTED, after=36)] == [True, False]
+    told = [(one["status"]["state"], one["endsAt"]) for one in Alertmanager.silences.values()]
+    assert told == [("expired", "2026-11-26T13:00:00+00:00"), ("active", "2026-11-26T13:30:00+00:00")]
     assert [settle(None), settle(None)] == [True, False]
-    assert Alertmanager.silences["1"]["status"]["state"] == "expired"
+    assert {one["status"]["state"] for one in Alertmanager.silences.values()} == {"expired"}
 
 
 def test_one_that_does_not_answer_is_named(address: str) -> None:
