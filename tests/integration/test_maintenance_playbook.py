@@ -23,11 +23,13 @@ def balanced(api: CloudApi) -> CloudApi:
     return api
 
 
-def play(api: CloudApi, *words: str) -> str:
+def play(api: CloudApi, *words: str, maintenance: str = "on") -> str:
     inventory = ("-i", str(ROOT / "inventories/lab/servers.yml"))
     parts = {"monitoring_stack_parts": ["alertmanager"]}
     variables = json.dumps(lab_topology() | parts | DEAD)
-    return text(playbook(api, "maintenance.yml", *inventory, "-e", variables, "-e", "maintenance=on", *words))
+    return text(
+        playbook(api, "maintenance.yml", *inventory, "-e", variables, "-e", f"maintenance={maintenance}", *words)
+    )
 
 
 def test_a_server_rests_only_while_another_one_takes_traffic(balanced: CloudApi) -> None:
@@ -46,3 +48,9 @@ def test_the_page_does_not_wait_for_the_monitoring(balanced: CloudApi) -> None:
     told = play(balanced)
     assert "monitor-01]: UNREACHABLE" in told
     assert "PLAY [What users get]" in told
+
+
+def test_alerts_are_kept_back_until_users_are_served(balanced: CloudApi) -> None:
+    told = play(balanced, maintenance="off")
+    assert "app-01]: UNREACHABLE" in told
+    assert "monitor-01" not in told
