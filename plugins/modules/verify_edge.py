@@ -154,7 +154,8 @@ def main() -> None:
         client = create_client(params["api_token"], params["api_endpoint"])
         found = list(client.list_all("/load_balancers", name=params["load_balancer"]))
         if not found:
-            module.fail_json(msg=f"There is no load balancer {params['load_balancer']} in the project of this token.")
+            where = f"There is no load balancer {params['load_balancer']} in the project of this token"
+            module.fail_json(msg=f"{where}: make it with playbooks/edge.yml.")
         servers = {server["id"]: server["name"] for server in client.list_all("/servers")}
     except (ClientError, APIException, OSError) as error:
         module.fail_json(msg=explain(error))

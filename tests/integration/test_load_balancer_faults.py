@@ -151,7 +151,7 @@ def test_an_action_that_fails_is_told_and_mended_by_the_next_run(project: CloudA
     [
         (options(type="lb12"), "the type lb12 does not exist in fsn1; there are lb11, lb21, lb31"),
         (options(location="fsn2"), "there is no location fsn2; there are "),
-        (options(location=None), "it is not there, and to make it takes a type, and a location or a network_zone"),
+        (options(location=None), "it is not there: make it with playbooks/edge.yml, or give a type"),
         (options(network={"name": "nat", "address": "10.0.0.9"}), "there is no network nat (did you mean net?)"),
         (options(network={"name": "net", "address": "10.0.7.9"}), "10.0.7.9 lies in no subnet of net"),
         (options(network={"name": "net", "address": "10.0.0.1"}), "10.0.0.1 is the gateway of net"),

@@ -53,7 +53,9 @@ def test_a_server_that_is_no_target(ask: Run) -> None:
 
 
 def test_no_such_load_balancer(ask: Run) -> None:
-    assert "There is no load balancer other" in ask(load_balancer="other")["msg"]
+    told = ask(load_balancer="other")["msg"]
+    assert told.startswith("There is no load balancer other")
+    assert told.endswith(": make it with playbooks/edge.yml.")
 
 
 def test_the_time_in_which_checks_make_up_their_mind(api: CloudApi) -> None:

@@ -37,7 +37,10 @@ def place(planning: Planning) -> bool:
             planning.ref, "network_zone", existing.network_zone, declared.network_zone or existing.network_zone, way
         )
     if declared.type is None or (declared.location is None and declared.network_zone is None):
-        planning.no("create", "it is not there, and to make it takes a type, and a location or a network_zone.")
+        planning.no(
+            "create",
+            "it is not there: make it with playbooks/edge.yml, or give a type, and a location or a network_zone.",
+        )
     elif declared.location is not None and declared.location not in zones:
         planning.no("create", f"there is no location {declared.location}; there are {', '.join(sorted(zones))}.")
     elif declared.location is not None and declared.network_zone not in (None, zones[declared.location]):

@@ -36,7 +36,9 @@ def look(client: Client, balancer: str) -> dict[str, str]:
     """The health of each server behind a load balancer. Raises ClientError where there is none of that name."""
     found = actual.find(client, balancer)
     if found is None:
-        raise ClientError(f"There is no load balancer {balancer} in the project of this token.")
+        raise ClientError(
+            f"There is no load balancer {balancer} in the project of this token: make it with playbooks/edge.yml."
+        )
     return of_servers(found, {data["id"]: data["name"] for data in client.list_all("/servers")})
 
 

@@ -81,7 +81,7 @@ REDIRECT = {"redirect_http": True}
         (project(None), whole(type="lb12"), "the type lb12 does not exist in fsn1; there are lb11, lb21."),
         (project(None), whole(type="lb41"), "the type lb41 is not to be had in fsn1; there are lb11, lb21."),
         (project(), {"type": "lb41"}, "the type lb41 is not to be had in fsn1"),
-        (project(None), whole(type=None), "to make it takes a type, and a location or a network_zone"),
+        (project(None), whole(type=None), "playbooks/edge.yml, or give a type, and a location or a network_zone"),
         (project(None), whole(location="nbg1"), "there is no location nbg1; there are ash, fsn1, hel1."),
         (project(None), whole(location=None, network_zone="eu"), "no network zone eu; there are eu-central, us-east."),
         (project(None), whole(network_zone="us-east"), "fsn1 is in the network zone eu-central: name one of the two"),
