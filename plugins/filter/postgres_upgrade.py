@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping
-from dataclasses import asdict
 from typing import Any
 
 from ..module_utils.postgres.release import decide
@@ -55,8 +54,7 @@ _value:
 
 def _filter(results: Mapping[str, Any], version: str, image: str) -> dict[str, list[str] | str]:
     # Ansible hands over lazy containers and tagged texts; the logic wants plain ones.
-    found = asdict(decide(json.loads(json.dumps(results)), str(version), str(image)))
-    return {key: list(value) if isinstance(value, tuple) else value for key, value in found.items()}
+    return decide(json.loads(json.dumps(results)), str(version), str(image)).plain()
 
 
 class FilterModule:

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict
 from typing import Any
 
 from ..module_utils.system_upgrade import order
@@ -60,8 +59,7 @@ def _filter(
 ) -> dict[str, list[str] | str]:
     # Ansible hands over lazy containers and tagged texts; the logic wants plain ones.
     plain = json.loads(json.dumps([results, members, apps]))
-    found = asdict(order.plan(*plain))
-    return {key: list(value) if isinstance(value, tuple) else value for key, value in found.items()}
+    return order.plan(*plain).plain()
 
 
 class FilterModule:

@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from ..system_upgrade.order import Plan, PlanError
 from .container import NAME, PostgresError, Runner, Server
 
 
@@ -43,21 +44,6 @@ def read(run: Runner, image: str) -> Release:
     return Release(name, version, name == image and container["Image"] == wanted.strip())
 
 
-class ReleaseError(Exception):
-    """It cannot be done; the message says why and what to do instead."""
-
-
-@dataclass(frozen=True)
-class Plan:
-    """``first`` have their turns, then the primary moves to ``switchover``, if that is anybody, then ``last``."""
-
-    refusal: str = ""
-    first: tuple[str, ...] = ()
-    switchover: str = ""
-    last: tuple[str, ...] = ()
-    lines: tuple[str, ...] = ()
-
-
 @dataclass(frozen=True)
 class Member:
     name: str
@@ -75,25 +61,25 @@ def decide(results: Mapping[str, Mapping[str, Any]], version: str, image: str) -
         members = [_member(name, result) for name, result in results.items()]
         _check(members, version)
         return _plan(members, version, image)
-    except ReleaseError as error:
+    except PlanError as error:
         return Plan(refusal=str(error))
 
 
 def _member(name: str, result: Mapping[str, Any]) -> Member:
     if any(found.get("unreachable") for found in result.values()):
-        raise ReleaseError(f"{name} cannot be reached, so nothing was begun: see to it that it runs.")
+        raise PlanError(f"{name} cannot be reached, so nothing was begun: see to it that it runs.")
     for what in ("state", "release"):
         found = result[what]
         if what not in found:
             said = str(found.get("msg", "no answer")).rstrip(".")
-            raise ReleaseError(f"{name} could not be asked, so nothing was begun: {said}.")
+            raise PlanError(f"{name} could not be asked, so nothing was begun: {said}.")
     return Member(name, Release(**result["release"]["release"]), result["state"]["state"])
 
 
 def _numbers(version: str) -> tuple[int, int]:
     found = re.fullmatch(r"(\d+)\.(\d+)", version)
     if not found:
-        raise ReleaseError(f'postgres_version is "{version}"; it must be a version with its second number, like 17.12.')
+        raise PlanError(f'postgres_version is "{version}"; it must be a version with its second number, like 17.12.')
     return int(found[1]), int(found[2])
 
 
@@ -102,20 +88,20 @@ def _check(members: Sequence[Member], version: str) -> None:
     wanted = _numbers(version)
     for member in members:
         if member.state["data"] == "none":
-            raise ReleaseError(f"{member.name} holds no database: run playbooks/site.yml first.")
+            raise PlanError(f"{member.name} holds no database: run playbooks/site.yml first.")
         if member.state["fenced"] or member.state["firewalled"]:
-            raise ReleaseError(f"{member.name} is fenced: bring it back with playbooks/rejoin.yml first.")
+            raise PlanError(f"{member.name} is fenced: bring it back with playbooks/rejoin.yml first.")
         if not member.release.version:
             continue
         runs = _numbers(member.release.version)
         if wanted[0] != runs[0]:
-            raise ReleaseError(
+            raise PlanError(
                 f"{member.name} runs PostgreSQL {member.release.version}, and postgres_version is {version}: another "
                 "major version needs its data converted, which this does not do. Give a release of "
                 f"{runs[0]}."
             )
         if wanted < runs:
-            raise ReleaseError(
+            raise PlanError(
                 f"{member.name} runs PostgreSQL {member.release.version}, and postgres_version is {version}, which is "
                 "older: give that one or a newer one."
             )
@@ -124,7 +110,7 @@ def _check(members: Sequence[Member], version: str) -> None:
 def _plan(members: Sequence[Member], version: str, image: str) -> Plan:
     primaries = [member for member in members if member.primary]
     if len(primaries) != 1:
-        raise ReleaseError(
+        raise PlanError(
             f"{len(primaries) or 'None'} of {' and '.join(member.name for member in members)} "
             f"{'run' if primaries else 'runs'} as primary, so nothing was begun: bring the pair back with "
             "playbooks/switchover.yml, failover.yml or rejoin.yml first."
@@ -136,13 +122,13 @@ def _plan(members: Sequence[Member], version: str, image: str) -> Plan:
     if primary.release.current:
         return Plan(first=tuple(first), lines=tuple(lines))
     if len(members) > 2:
-        raise ReleaseError(
+        raise PlanError(
             f"There are {len(members)} members, and the primary moves within a pair only, so nothing was begun: run "
             "playbooks/site.yml, which restarts it where it is."
         )
     ready = [member.name for member in others if member.name in primary.state["lag"]]
     if others and not ready:
-        raise ReleaseError(
+        raise PlanError(
             f"No replica streams from {primary.name} that could take over meanwhile, so nothing was begun: bring it "
             "back with playbooks/rejoin.yml first."
         )

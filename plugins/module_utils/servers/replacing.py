@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, TypedDict
 
 from ..postgres.restoring import States, primaries
-from .scaling import APPLICATION, HEALTHY
+from .scaling import APPLICATION, answering
 
 DATABASE = "db"
 
@@ -81,7 +81,7 @@ def _refuse_application(
     environment: str,
     targets: Sequence[Mapping[str, Any]] | None,
 ) -> str:
-    taking = {one["server_id"] for one in targets or () if one["health"] and set(one["health"].values()) == {HEALTHY}}
+    taking = answering(targets)
     others = {
         one["id"]
         for one in there

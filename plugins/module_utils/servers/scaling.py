@@ -41,11 +41,7 @@ def scaling(
     undeclared = sorted(ours.keys() - names)
     leaving = [name for name in undeclared if ours[name]["roles"] and SCALED.issuperset(ours[name]["roles"])]
     staying = [name for name in sorted(ours.keys() & names) if APPLICATION in ours[name]["roles"]]
-    taking = {
-        target["server_id"]
-        for target in targets or ()
-        if target["health"] and set(target["health"].values()) == {HEALTHY}
-    }
+    taking = answering(targets)
     return {
         "new": [server["name"] for server in declared if server["name"] not in ours and _scaled(server)],
         "leaving": leaving,
@@ -57,6 +53,11 @@ def scaling(
             None if targets is None else taking,
         ),
     }
+
+
+def answering(targets: Sequence[Mapping[str, Any]] | None) -> set[int]:
+    """Ids of the servers that the load balancer finds healthy by every service."""
+    return {one["server_id"] for one in targets or () if one["health"] and set(one["health"].values()) == {HEALTHY}}
 
 
 def _scaled(server: Mapping[str, Any]) -> bool:

@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 #: The order. Who has several roles takes the last of them; a primary comes after every replica.
@@ -26,6 +26,10 @@ class Plan:
     switchover: str = ""
     last: tuple[str, ...] = ()
     lines: tuple[str, ...] = ()
+
+    def plain(self) -> dict[str, list[str] | str]:
+        """As Ansible takes it."""
+        return {key: list(value) if isinstance(value, tuple) else value for key, value in asdict(self).items()}
 
 
 @dataclass(frozen=True)
