@@ -160,6 +160,8 @@ def _parts(text: str) -> list[_Part]:
             if inner and mapping and depth and wide in (0, depth):
                 wide = depth
                 parts.append(_Part((top, inner[1]), [line]))
+            elif depth <= wide and line.lstrip(" ").startswith("#"):  # deeper, it is of a value
+                parts.append(_Part((), [line]))
             else:
                 parts[-1].lines.append(line)
     return parts

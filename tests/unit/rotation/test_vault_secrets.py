@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 from pathlib import Path
 from typing import Any
@@ -86,6 +87,18 @@ def test_what_is_replaced_at_once_and_nothing_else(form: Any) -> None:
     assert "# kept" in (_decrypt(after) if form is whole else after)
     assert after.startswith(WHOLE) == (form is whole)
     assert "made-anew" not in after
+
+
+@FORMS
+def test_comments_between_entries_stay_where_they_are(form: Any) -> None:
+    text = form(MADE)
+    plain = _decrypt(text) if form is whole else text
+    plain = re.sub("^( +)(rewind|metrics):", r"\1# of \2:\n\1\2:", plain, flags=re.M)
+    _, after = step(_encrypt(plain, "") if form is whole else plain, new=["replicator", "rewind", "application"])
+    found = _decrypt(after) if form is whole else after
+    names = re.findall("^ +(# .*|[a-z_]+):", found.partition(f"{secrets.PASSWORDS}:\n")[2], re.M)
+    expected = ["rails_app", "replicator", "# of rewind", "rewind", "# of metrics", "metrics", "rails_app_alternate"]
+    assert names[:7] == expected
 
 
 @FORMS
