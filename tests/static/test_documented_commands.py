@@ -241,6 +241,14 @@ def test_every_playbook_is_among_the_operations() -> None:
     assert told == PLAYBOOKS, "docs/operations.md has a row for each playbook"
 
 
+def test_every_module_and_role_is_in_the_table() -> None:
+    rows = re.findall(r"^\| (?:module|role)s? \|.+", (ROOT / "README.md").read_text(), re.M)
+    told = re.findall(r"`(\w+\*?)`", "".join(rows))
+    names = {path.stem for path in (ROOT / "plugins/modules").glob("[!_]*.py")}
+    names |= {path.name for path in (ROOT / "roles").iterdir()}
+    assert sorted(name for name in names if not any(fnmatchcase(name, pattern) for pattern in told)) == []
+
+
 # --- links ------------------------------------------------------------------------------------------------------------
 
 
