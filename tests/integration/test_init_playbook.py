@@ -142,6 +142,7 @@ def test_from_answers_to_an_inventory_that_provision_takes(beginning: Beginning)
     assert "4 x cax31" in shown  # two application and two database servers
     assert "load balancer lb11" in shown
     assert "playbooks/provision.yml --check --diff" in shown
+    assert "Nobody is told of alerts until you say who" in shown
     assert beginning.api.get("/servers")["servers"] == []  # nothing was made
 
     # What an environment gets is what the example says.
