@@ -30,7 +30,7 @@ testinfra_hosts = [f"docker://{NAMES[0]}"]
 #: Seconds that a client waits at most while the primary moves as planned.
 MOST_OUTAGE = 5
 
-#: Where a switchover is killed: as each step begins, and so many seconds later. Of these, every run has the first two steps and the last.
+#: Where a switchover is killed: as each step begins, and so many seconds later. Every run has three of them.
 KILLED = [
     (step, later)
     for step in (
