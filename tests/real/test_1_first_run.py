@@ -53,7 +53,13 @@ def test_check_mode_foresees_nothing() -> None:
 
 
 @pytest.mark.parametrize(
-    "tag", ["server_baseline", "bastion_nat", "private_route", "edge", "node_exporter", "monitoring_stack"]
+    "tag",
+    [
+        "server_baseline",
+        "edge",
+        "monitoring_stack",
+        *(pytest.param(tag, marks=pytest.mark.full) for tag in ("bastion_nat", "private_route", "node_exporter")),
+    ],
 )
 def test_each_role_runs_alone(tag: str) -> None:
     hosts = recap(succeed("run", "playbooks/site.yml", "--tags", tag))

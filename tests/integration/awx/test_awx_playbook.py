@@ -48,6 +48,7 @@ def awx() -> Iterator[tuple[Controller, str, str]]:
         yield controller, url, text
 
 
+@pytest.mark.full
 def test_the_second_run_changes_nothing(awx: tuple[Controller, str, str]) -> None:
     controller, url, first = awx
     assert recap(first)["localhost"].changed > 5
