@@ -13,8 +13,14 @@ from typing import Any
 from ansible_collections.bulwark.hetzner.plugins.module_utils.postgres.container import Runner
 from ansible_collections.bulwark.hetzner.plugins.module_utils.verification.checks import REASON_LIMIT, Seen
 
-_WHO = """SELECT json_build_object('user', current_user, 'in_recovery', pg_is_in_recovery(),
-  'address', host(inet_server_addr()), 'tls', (SELECT ssl FROM pg_stat_ssl WHERE pid = pg_backend_pid()))"""
+#: Each answers with an object. Whether a session is encrypted is shown to the one who has logged in, and not to the role
+#: that an application's second login acts as.
+_WHO = (
+    "SELECT json_build_object('user', current_user, 'in_recovery', pg_is_in_recovery(),"
+    " 'address', host(inet_server_addr()))",
+    "SET ROLE NONE",
+    "SELECT json_build_object('tls', ssl) FROM pg_stat_ssl WHERE pid = pg_backend_pid()",
+)
 #: Not the password of anybody: a password has 12 characters or more.
 WRONG = "wrong"
 
@@ -80,9 +86,12 @@ def _login(run: Runner, logins: Logins, connection: str, *environment: str) -> t
     """What the server says about a session, or None and why there is none."""
     conninfo = f"{connection} connect_timeout={logins.timeout}"
     words = ["runuser", "-u", logins.account, "--", "env", "-C", "/", f"HOME={logins.home}", *environment]
-    words += ["psql", "-X", "-A", "-t", "-w", "-c", _WHO, conninfo]
+    words += ["psql", "-X", "-q", "-A", "-t", "-w", "-v", "ON_ERROR_STOP=1"]
+    words += [word for statement in _WHO for word in ("-c", statement)] + [conninfo]
     code, out, error = run(words)
     if code != 0:
         return None, " ".join((error or out).split())[-REASON_LIMIT:]
-    answer: dict[str, Any] = json.loads(out)
+    answer: dict[str, Any] = {}
+    for line in out.splitlines():
+        answer |= json.loads(line)
     return answer, ""
