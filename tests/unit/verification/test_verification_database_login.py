@@ -39,8 +39,8 @@ def login(answer: Answer, logins: Logins = LOGINS) -> dict[str, tuple[bool, str]
             return 2, "", said
         # Of itself it says more than of the role that the application's second login acts as.
         assert words.index("SET ROLE NONE") < next(place for place, word in enumerate(words) if "pg_stat_ssl" in word)
-        encrypted = {"tls": said.pop("tls")}
-        return 0, f"{json.dumps(said)}\n{json.dumps(encrypted)}\n", ""
+        first = {key: value for key, value in said.items() if key != "tls"}
+        return 0, f"{json.dumps(first)}\n{json.dumps({'tls': said['tls']})}\n", ""
 
     return dict(examine(run, logins))
 
