@@ -13,8 +13,8 @@ from typing import Any
 from ansible_collections.bulwark.hetzner.plugins.module_utils.postgres.container import Runner
 from ansible_collections.bulwark.hetzner.plugins.module_utils.verification.checks import REASON_LIMIT, Seen
 
-#: Each answers with an object. Whether a session is encrypted is shown to whoever has logged in, and not to the role that
-#: an application's second login acts as.
+#: Whether a session is encrypted is shown to whoever has logged in, and not to the role which an application's second
+#: login acts as.
 _WHO = (
     "SELECT json_build_object('user', current_user, 'in_recovery', pg_is_in_recovery(),"
     " 'address', host(inet_server_addr()))",
