@@ -11,7 +11,7 @@ import pytest
 
 from tests.launcher import launcher, on, recap, status, succeed
 from tests.real import users
-from tests.real.database import primary, until
+from tests.real.database import other, primary, streaming, until
 from tests.real.test_6_scaling import CONFIRMED, topology
 from tests.real.users import NAME, asking, code, get
 
@@ -91,23 +91,37 @@ def test_one_server_rests_without_a_failed_request() -> None:
     assert requests.failed() == []
 
 
+def described(host: str) -> dict[str, Any]:
+    found: dict[str, Any] = json.loads(users.shell(f"hcloud server describe {host} -o json"))
+    return found
+
+
+def place(server: dict[str, Any]) -> dict[str, Any]:
+    """What a server that is made anew has of its predecessor."""
+    address = (server["public_net"]["ipv4"] or {}).get("ip")
+    private = [net["ip"] for net in server["private_net"]]
+    return {"private": private, "public": address, **{name: server[name] for name in ("labels", "volumes")}}
+
+
 @pytest.mark.full
 @pytest.mark.usefixtures("_two_that_answer")
-def test_a_server_is_made_anew_in_its_place() -> None:
-    def described() -> dict[str, Any]:
-        found: dict[str, Any] = json.loads(users.shell("hcloud server describe app-02 -o json"))
-        return found
-
-    before = described()
-    users.kill("app-02")
+@pytest.mark.parametrize("role", ["app", "db", "bastion"])
+def test_a_server_is_made_anew_in_its_place(role: str) -> None:
+    host = {"app": "app-02", "db": other(primary()), "bastion": "bastion-server"}[role]
+    before = described(host)
+    if role == "app":
+        users.kill(host)
+    else:
+        users.shell(f"hcloud server poweroff {host}")
     with asking() as requests:
-        told = succeed("run", "playbooks/replace_server.yml", "-e", "server=app-02", *CONFIRMED)
+        told = succeed("run", "playbooks/replace_server.yml", "-e", f"server={host}", *CONFIRMED)
     assert requests.failed() == []
-    assert "Next: ./bulwark deploy" in told
-    after = described()
+    after = described(host)
     assert after["id"] != before["id"]
-    assert after["labels"] == before["labels"]
-    assert [net["ip"] for net in after["private_net"]] == ["10.0.0.4"]
-    succeed("deploy")
-    until(lambda: users.healthy("app-01", "app-02"), "app-02 takes traffic")
+    assert place(after) == place(before)
+    if role == "app":
+        assert "Next: ./bulwark deploy" in told
+        succeed("deploy")
+        until(lambda: users.healthy("app-01", "app-02"), "app-02 takes traffic")
+    until(lambda: streaming(primary()), "the replica follows")
     assert sum(counts.changed for counts in recap(succeed("run", "playbooks/site.yml")).values()) == 0
