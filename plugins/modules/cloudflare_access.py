@@ -18,10 +18,7 @@ author: Contributors to bulwark.hetzner
 extends_documentation_fragment:
   - bulwark.hetzner.cloudflare
   - bulwark.hetzner.cloudflare.action_group
-attributes:
-  check_mode:
-    description: Can run in C(check_mode), which is the same, since it changes nothing.
-    support: full
+  - bulwark.hetzner.read_only
 options: {}
 """
 

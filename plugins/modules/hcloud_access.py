@@ -19,10 +19,7 @@ author: Contributors to bulwark.hetzner
 extends_documentation_fragment:
   - bulwark.hetzner.hcloud
   - bulwark.hetzner.hcloud.action_group
-attributes:
-  check_mode:
-    description: Can run in C(check_mode), which is the same, since it changes nothing.
-    support: full
+  - bulwark.hetzner.read_only
 options:
   environment_name:
     description: Name of the environment, by whose labels what is ours is known.

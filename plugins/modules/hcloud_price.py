@@ -17,10 +17,7 @@ author: Contributors to bulwark.hetzner
 extends_documentation_fragment:
   - bulwark.hetzner.hcloud
   - bulwark.hetzner.hcloud.action_group
-attributes:
-  check_mode:
-    description: Can run in C(check_mode), which is the same, since it changes nothing.
-    support: full
+  - bulwark.hetzner.read_only
 options:
   servers:
     description: Servers, with C(name), C(type) and C(location), as P(bulwark.hetzner.infrastructure#filter) gives them.

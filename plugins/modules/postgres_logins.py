@@ -14,16 +14,8 @@ description:
   - Logs in to each peer over TLS as C(replicator) and C(rewind), with the passwords and the authority that lie in this
     member's files, and fails with a sentence for each login that is refused.
   - With O(login), tells from where somebody is logged in under that name on this member, and checks nothing.
-attributes:
-  check_mode:
-    description: Does the same in check mode, since it changes nothing.
-    support: full
-  diff_mode:
-    description: Has no difference to show.
-    support: none
-  idempotent:
-    description: Never changes anything.
-    support: full
+extends_documentation_fragment:
+  - bulwark.hetzner.read_only
 options:
   login:
     description: Name of a login to look for.

@@ -21,16 +21,8 @@ options:
     description: How long each question may take before it counts as unanswered. V(0) waits.
     type: int
     default: 10
-attributes:
-  check_mode:
-    description: Does the same in check mode, since it changes nothing.
-    support: full
-  diff_mode:
-    description: Has no difference to show.
-    support: none
-  idempotent:
-    description: Never changes anything.
-    support: full
+extends_documentation_fragment:
+  - bulwark.hetzner.read_only
 """
 
 EXAMPLES = r"""

@@ -17,16 +17,8 @@ description:
   - A check that does not hold is a result, not a failure of the module.
 requirements:
   - Python 3.11 and C(psql) on the server
-attributes:
-  check_mode:
-    description: Does the same in check mode, since it changes nothing.
-    support: full
-  diff_mode:
-    description: Has no difference to show.
-    support: none
-  idempotent:
-    description: Never changes anything.
-    support: full
+extends_documentation_fragment:
+  - bulwark.hetzner.read_only
 options:
   host:
     description: Name of the server in the results.

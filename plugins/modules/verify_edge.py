@@ -20,16 +20,7 @@ description:
   - Changes nothing. A check that does not hold is a result, not a failure of the module.
 extends_documentation_fragment:
   - bulwark.hetzner.hcloud
-attributes:
-  check_mode:
-    description: Does the same in check mode, since it changes nothing.
-    support: full
-  diff_mode:
-    description: Has no difference to show.
-    support: none
-  idempotent:
-    description: Never changes anything.
-    support: full
+  - bulwark.hetzner.read_only
 options:
   hostnames:
     description: Names by which users reach the application. Of one with a wildcard only the certificate is looked at.

@@ -23,16 +23,8 @@ description:
   - Needs root.
 requirements:
   - Python 3.11 on the server
-attributes:
-  check_mode:
-    description: Does the same in check mode, since it changes nothing.
-    support: full
-  diff_mode:
-    description: Has no difference to show.
-    support: none
-  idempotent:
-    description: Never changes anything.
-    support: full
+extends_documentation_fragment:
+  - bulwark.hetzner.read_only
 options:
   host:
     description: Name of this server in the results.
