@@ -105,7 +105,7 @@ def _all(kind: str) -> list[dict[str, Any]]:
 
 def _summary() -> dict[str, list[dict[str, Any]]]:
     networks = {network["id"]: network["name"] for network in _all("networks")}
-    servers = _all("servers")
+    servers = sorted(_all("servers"), key=lambda server: str(server["name"]))
     names = {server["id"]: server["name"] for server in servers}
     return {
         "servers": [
@@ -126,7 +126,10 @@ def _summary() -> dict[str, list[dict[str, Any]]]:
                 "public_ip": balancer["public_net"]["ipv4"]["ip"] if balancer["public_net"]["enabled"] else None,
                 "type": balancer["load_balancer_type"]["name"],
                 "labels": balancer["labels"],
-                "targets": [_target(target, names) for target in _resolved(balancer["targets"])],
+                "targets": sorted(
+                    (_target(target, names) for target in _resolved(balancer["targets"])),
+                    key=lambda target: str(target["name"]),
+                ),
             }
             for balancer in _all("load_balancers")
         ],

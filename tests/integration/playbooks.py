@@ -38,7 +38,6 @@ def playbook(
         CLOUDFLARE_API_TOKEN=cloudflare.token if cloudflare else "none",
         CLOUDFLARE_API_ENDPOINT=cloudflare.url if cloudflare else "http://127.0.0.1:9/client/v4",
         BULWARK_LAB_PUBLIC_KEY=SSH_KEY,
-        ANSIBLE_LOCALHOST_WARNING="false",
         ANSIBLE_INVENTORY_UNPARSED_WARNING="false",
         ANSIBLE_CALLBACK_RESULT_FORMAT="json",
     )

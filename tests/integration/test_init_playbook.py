@@ -55,7 +55,6 @@ class Beginning:
             HCLOUD_ENDPOINT=self.api.url,
             CLOUDFLARE_API_TOKEN=self.cloudflare.token,
             CLOUDFLARE_API_ENDPOINT=self.cloudflare.url,
-            ANSIBLE_LOCALHOST_WARNING="false",
             ANSIBLE_INVENTORY_UNPARSED_WARNING="false",
             HOME=str(self.home),
         )

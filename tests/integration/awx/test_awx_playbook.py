@@ -22,7 +22,6 @@ def apply(url: str, *more: str, token: str = TOKEN, playbook: Path = ROOT / "pla
         cwd=ROOT,
         env=ansible_environment(
             ANSIBLE_COLLECTIONS_PATH=f"{ROOT / '.collections'}:{awx_collection()}:{sysconfig.get_path('purelib')}",
-            ANSIBLE_LOCALHOST_WARNING="false",
             CONTROLLER_HOST=url,
             CONTROLLER_OAUTH_TOKEN=token,
         ),

@@ -136,7 +136,7 @@ def _kept(line: str) -> str:
 def environment(tmp_path: Path, **more: str) -> dict[str, str]:
     return ansible_environment(
         ANSIBLE_STDOUT_CALLBACK=CALLBACK,
-        ANSIBLE_LOCALHOST_WARNING="false",
+        ANSIBLE_HOST_PATTERN_MISMATCH="warning",
         ANSIBLE_SSH_RETRIES="0",
         ANSIBLE_TIMEOUT="5",
         BULWARK_DURATIONS=str(tmp_path / "durations.json"),
