@@ -180,9 +180,10 @@ import hashlib
 import os
 import time
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
-from ansible.errors import AnsibleParserError
+from ansible.errors import AnsibleError, AnsibleParserError
 from ansible.inventory.data import InventoryData
 from ansible.parsing.dataloader import DataLoader
 from ansible.plugins.inventory import BaseInventoryPlugin, Cacheable, Constructable, get_cache_plugin
@@ -236,6 +237,19 @@ class InventoryModule(BaseInventoryPlugin, Constructable, Cacheable):  # type: i
             inventory.add_group(group)
         for host in hosts:
             self._add(host)
+        self._tell_of_closed_vaults(Path(path).parent)
+
+    def _tell_of_closed_vaults(self, folder: Path) -> None:
+        """Ansible stops at one when a play begins, and says neither which it is nor what to do."""
+        for file in sorted((folder / "group_vars").rglob("*")):
+            try:
+                if file.is_file() and file.read_bytes().startswith(b"$ANSIBLE_VAULT"):
+                    self.loader.load_from_file(str(file))
+            except (AnsibleError, OSError):
+                self.display.warning(
+                    f"{file} is encrypted, and no password that was given opens it: name the file that holds its"
+                    " password in ANSIBLE_VAULT_PASSWORD_FILE, or give --ask-vault-pass."
+                )
 
     def _refuse_unknown_options(self, config: dict[str, Any]) -> None:
         """A misspelt ``environments`` would list, and change, every environment there is."""

@@ -94,6 +94,14 @@ def test_from_tokens_to_servers(api: CloudApi, cloudflare: CloudflareApi, clone:
     told = [line.strip() for line in said.partition("Next, see the plan, and carry it out:\n")[2].splitlines()[:3]]
     assert [line.replace(" -i inventories/production", "") for line in told] == commands[2:]
 
+    with pytest.raises(AssertionError) as refused:
+        type_in(told[2])
+    sentence = (
+        "vault.yml is encrypted, and no password that was given opens it: name the file that holds its password in"
+    )
+    assert sentence in " ".join(str(refused.value).split())
+    assert api.get("/servers")["servers"] == []
+
     plan = type_in(told[0], told[1])
     assert "app-02" in plan
     assert api.get("/servers")["servers"] == []

@@ -119,7 +119,7 @@ def test_empty_inventory_is_not_a_success(home: Path) -> None:
     (home / "hosts.json").write_text(json.dumps({"bulwark_servers": {"hosts": {}}}))
     status, output, _ = verify(home)
     assert status != 0
-    assert "There is no server in the inventory" in output
+    assert "The inventory has no server in the group bulwark_servers" in output
 
 
 def reachability(*flows: dict[str, Any]) -> str:
