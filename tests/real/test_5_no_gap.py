@@ -15,9 +15,9 @@ import pytest
 
 from tests.checkout import ROOT
 from tests.launcher import launcher, on, recap, succeed
+from tests.real.database import until
 from tests.real.prober import Knocks, knocking
-from tests.real.test_1_first_run import BASTION, status_of
-from tests.real.test_2_reboots import eventually as eventually_goes_out
+from tests.real.test_2_reboots import reboot_from_within
 from tests.real.test_4_reachability import STRAY, STRAY_PORT, stray_container
 
 HOST, ADDRESS, STRANGER = "db-primary", "10.0.0.6", "app-02"
@@ -83,11 +83,10 @@ def test_no_gap_while_a_run_mends_what_was_changed_by_hand() -> None:
 @pytest.mark.usefixtures("_listening")
 def test_no_gap_during_a_reboot() -> None:
     with knocking(STRANGER, *CLOSED, FLOW) as knocks:
-        launcher("exec", HOST, "systemctl", "reboot")
-        eventually_goes_out(HOST, status_of(BASTION)["public_ip"])
+        reboot_from_within(HOST)
+        until(lambda: launcher("exec", HOST, "docker", "start", STRAY).code == 0, "Docker is back")
         time.sleep(3)
     nobody_got_in(knocks)
-    on(HOST, "docker", "start", STRAY)
 
 
 @pytest.mark.parametrize("seconds", [3.0, 4.5, 6.0])
