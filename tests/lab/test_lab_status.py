@@ -36,8 +36,8 @@ def test_load_balancers_and_their_targets(null_api: CloudApi, status: Any) -> No
             "type": "lb11",
             "labels": {"env": "lab"},
             "targets": [
-                {"name": "app-01", "health": {"80": "healthy"}},
                 {"name": "10.0.0.77", "health": {"80": "unknown"}},
+                {"name": "app-01", "health": {"80": "healthy"}},
             ],
         }
     ]
