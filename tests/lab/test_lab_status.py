@@ -42,7 +42,7 @@ def test_load_balancers_and_their_targets(null_api: CloudApi, status: Any) -> No
         }
     ]
     line = status().splitlines()[-1]
-    assert line.split(None, 4) == ["lb", "lb11", "10.0.0.3", "198.51.100.101", "app-01 healthy; 10.0.0.77 unknown"]
+    assert line.split(None, 4) == ["lb", "lb11", "10.0.0.3", "198.51.100.101", "10.0.0.77 unknown; app-01 healthy"]
 
 
 def test_one_that_is_bare(null_api: CloudApi, status: Any) -> None:
