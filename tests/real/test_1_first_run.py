@@ -47,6 +47,7 @@ def test_second_run_changes_nothing() -> None:
     } == {}
 
 
+@pytest.mark.full  # test_9_drift.py has the same of drift.yml, in every run
 def test_check_mode_foresees_nothing() -> None:
     hosts = recap(succeed("run", "playbooks/site.yml", "--check", "--diff"))
     assert sum(counts.changed for counts in hosts.values()) == 0

@@ -72,4 +72,8 @@ def test_an_application_server_more_and_less(tmp_path: Path) -> None:
     assert NEW in requests.seen("server"), "it took traffic at first"
     assert NEW not in {server["name"] for server in status()["servers"]}
     assert {host: traces(host) for host in (*PRIVATE, BASTION) if traces(host)} == {}
+
+
+@pytest.mark.full
+def test_scaling_to_what_is_there_changes_nothing() -> None:
     assert sum(counts.changed for counts in recap(succeed("run", "playbooks/scale.yml")).values()) == 0
