@@ -35,7 +35,8 @@ def test_every_variable_is_used_and_no_other():
 
 @pytest.mark.parametrize("verb", ["failover", "rejoin", "replica_rebuild", "switchover"])
 def test_a_playbook_asks_for_confirmation_before_anything_else(verb):
-    [play] = yaml.safe_load((ROLE.parents[1] / f"playbooks/{verb}.yml").read_text())
+    looks, play = yaml.safe_load((ROLE.parents[1] / f"playbooks/{verb}.yml").read_text())
+    assert [task["ansible.builtin.import_tasks"] for task in looks["tasks"]] == ["tasks/servers_there.yml"]
     assert [prompt["name"] for prompt in play["vars_prompt"]] == ["confirm"]
     first, second = play["tasks"]
     assert first["ansible.builtin.import_tasks"] == "tasks/confirmed.yml"
