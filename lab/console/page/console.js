@@ -91,10 +91,10 @@ function cutPower(server) {
   byId("confirm-title").textContent = `Cut the power of ${server.name}?`;
   byId("confirm-words").textContent =
     "It stops at once, without being told, as when somebody pulls the plug. What it had not written to disk is lost.";
-  dialog.returnValue = "no";
-  dialog.addEventListener("close", () => {
-    if (dialog.returnValue === "yes") change("POST", `/servers/${server.id}/poweroff`);
-  }, { once: true });
+  // By the button and not by the dialog's closing, which is told later: it may be open again by then.
+  dialog.firstElementChild.onsubmit = (event) => {
+    if (event.submitter.value === "yes") change("POST", `/servers/${server.id}/poweroff`);
+  };
   dialog.showModal();
 }
 
