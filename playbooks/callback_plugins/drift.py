@@ -96,7 +96,11 @@ class CallbackModule(CallbackBase):  # type: ignore[misc]  # because Ansible has
         if result.is_changed() and not isinstance(result.task, Handler):
             self._add(result)
 
-    def v2_runner_on_failed(self, result: CallbackTaskResult, ignore_errors: bool = False) -> None:
+    def v2_runner_on_failed(
+        self,
+        result: CallbackTaskResult,
+        ignore_errors: bool = False,  # because Ansible's API names it so; nothing is swallowed here
+    ) -> None:
         if ignore_errors or not self.restore:
             return
         host = result.host.get_name()

@@ -276,7 +276,11 @@ class CallbackModule(Default):  # type: ignore[misc]  # because Ansible has no t
         self.progress.ends(result.host.get_name())
         self._draw()
 
-    def v2_runner_on_failed(self, result: CallbackTaskResult, ignore_errors: bool = False) -> None:
+    def v2_runner_on_failed(
+        self,
+        result: CallbackTaskResult,
+        ignore_errors: bool = False,  # because Ansible's API names it so; nothing is swallowed here
+    ) -> None:
         super().v2_runner_on_failed(result, ignore_errors)
         if self.live:
             self.progress.ends(result.host.get_name(), lost=not ignore_errors)

@@ -245,7 +245,7 @@ class InventoryModule(BaseInventoryPlugin, Constructable, Cacheable):  # type: i
             try:
                 if file.is_file() and file.read_bytes().startswith(b"$ANSIBLE_VAULT"):
                     self.loader.load_from_file(str(file))
-            except (AnsibleError, OSError):
+            except AnsibleError:
                 self.display.warning(
                     f"{file} is encrypted, and no password that was given opens it: name the file that holds its"
                     " password in ANSIBLE_VAULT_PASSWORD_FILE, or give --ask-vault-pass."

@@ -17,15 +17,10 @@ author: Contributors to bulwark.hetzner
 extends_documentation_fragment:
   - bulwark.hetzner.hcloud
   - bulwark.hetzner.hcloud.action_group
+  - bulwark.hetzner.read_only
 attributes:
   check_mode:
     description: Looks and does not wait.
-    support: full
-  diff_mode:
-    description: Has no difference to show.
-    support: none
-  idempotent:
-    description: Never changes anything.
     support: full
 options:
   load_balancer:

@@ -28,15 +28,11 @@ options:
     description: How long this may take.
     type: int
     default: 120
+extends_documentation_fragment:
+  - bulwark.hetzner.read_only
 attributes:
   check_mode:
     description: Looks once and does not wait.
-    support: full
-  diff_mode:
-    description: Has no difference to show.
-    support: none
-  idempotent:
-    description: Never changes anything.
     support: full
 """
 

@@ -20,15 +20,11 @@ description:
   - A check that does not hold is a result, not a failure of the module.
 requirements:
   - Python 3.11 on the server
+extends_documentation_fragment:
+  - bulwark.hetzner.read_only
 attributes:
   check_mode:
     description: Does the same but for the row, which it neither writes nor waits for.
-    support: full
-  diff_mode:
-    description: Has no difference to show.
-    support: none
-  idempotent:
-    description: Never changes anything.
     support: full
 options:
   host:

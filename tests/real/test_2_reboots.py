@@ -99,6 +99,11 @@ def test_what_was_broken_or_deleted_behind_our_back_is_there_again(api: httpx.Cl
         assert seen_from_outside(host) == status_of(BASTION)["public_ip"]
 
 
+@pytest.mark.full
+def test_once_mended_nothing_is_left_to_do() -> None:
+    assert sum(counts.changed for counts in recap(succeed("run", "playbooks/site.yml")).values()) == 0
+
+
 def wait_for_status(name: str, wanted: str) -> None:
     for _ in range(60):
         if status_of(name)["status"] == wanted:
