@@ -8,7 +8,6 @@ import pty
 import re
 import select
 import subprocess
-import termios
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -18,6 +17,7 @@ import yaml
 
 from tests.checkout import ROOT, ansible_environment
 from tests.lab.cloud_api import SSH_KEY, TOKEN, CloudApi
+from tests.terminal import awaits_typing
 
 
 @pytest.fixture(autouse=True)
@@ -31,11 +31,6 @@ def environment_as_required() -> None:
 
 #: Seconds without a word after which the conversation hangs.
 SILENCE = 90
-
-
-def awaits_typing(terminal: int) -> bool:
-    """Whether the program reads key by key, once a question is ready. What is typed before gets lost, or shown."""
-    return not termios.tcgetattr(terminal)[3] & termios.ICANON
 
 
 def converse(words: Sequence[str], environment: dict[str, str], turns: Sequence[tuple[str, str]]) -> tuple[int, str]:
@@ -55,7 +50,7 @@ def converse(words: Sequence[str], environment: dict[str, str], turns: Sequence[
     last_word = time.monotonic()
     try:
         while True:
-            if left and left[0][0] in shown[seen:] and awaits_typing(master):
+            if left and left[0][0] in shown[seen:] and awaits_typing(program.pid):
                 seen += shown[seen:].index(left[0][0]) + len(left[0][0])
                 os.write(master, left.pop(0)[1].encode() + b"\r")
             if select.select([master], [], [], 0.05)[0]:

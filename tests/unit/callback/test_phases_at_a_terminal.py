@@ -19,6 +19,7 @@ from pathlib import Path
 import pytest
 
 from tests.checkout import ROOT, ansible_environment, tool
+from tests.terminal import awaits_typing
 
 CALLBACK = "bulwark.hetzner.phases"
 #: What moves the cursor back over the line that is drawn again and again.
@@ -277,10 +278,8 @@ def test_questions_are_not_drawn_over(tmp_path: Path) -> None:
             os.write(terminal, b"lab\r")
         if "Is it meant:" in said and "meant" not in typed:
             typed.append("meant")
-            # What is typed before it listens is thrown away: it listens once lines are not edited by the terminal.
-            while termios.tcgetattr(terminal)[3] & termios.ICANON:
+            while not awaits_typing(process):
                 time.sleep(0.05)
-            time.sleep(0.5)
             os.write(terminal, b"yes\r")
 
     shown = at_terminal(words(tmp_path, ASKING), environment(tmp_path), when=answer)
