@@ -1,4 +1,4 @@
-"""Playbooks for servers that are there, where none is: the inventory, or the token, of something else."""
+"""Playbooks for servers that are there, where none is, as with a token of something else, or none can be reached."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
+import yaml
 
 from tests.checkout import ROOT, ansible_environment, tool
 
@@ -20,11 +21,14 @@ FOR_SERVERS = sorted({path.stem for path in ROOT.glob("playbooks/*.yml")} - OTHE
 WORDS = {"replace_server": {"server": "app-01"}, "maintenance": {"maintenance": "on"}}
 
 
-@pytest.mark.parametrize("verb", FOR_SERVERS)
-def test_nothing_to_work_on_is_no_success(verb: str, tmp_path: Path) -> None:
+#: A bastion of which nothing can be had: nobody connects to a network's broadcast address.
+AWAY = "127.255.255.255"
+
+
+def refusal(verb: str, inventory: str, tmp_path: Path) -> str:
     known = {"confirm": "trial", "topology": {"environment": "trial"}, **WORDS.get(verb, {})}
     done = subprocess.run(
-        [tool("ansible-playbook"), f"playbooks/{verb}.yml", "-i", "localhost,", "-e", json.dumps(known)],
+        [tool("ansible-playbook"), f"playbooks/{verb}.yml", "-i", inventory, "-e", json.dumps(known)],
         cwd=ROOT,
         env=ansible_environment(HOME=str(tmp_path)),
         stdin=subprocess.DEVNULL,
@@ -35,4 +39,37 @@ def test_nothing_to_work_on_is_no_success(verb: str, tmp_path: Path) -> None:
     )
     said = " ".join((done.stdout + done.stderr).split())
     assert done.returncode != 0, said
+    return said
+
+
+@pytest.mark.parametrize("verb", FOR_SERVERS)
+def test_nothing_to_work_on_is_no_success(verb: str, tmp_path: Path) -> None:
+    said = refusal(verb, "localhost,", tmp_path)
     assert "Nothing has been changed. The inventory has no server in the group " in said
+
+
+def behind(arguments: str, tmp_path: Path) -> str:
+    """An inventory with one server, whose way leads by a bastion that is away unless ``arguments`` lead elsewhere."""
+    route = {"jump": {"name": "bastion-server", "address": AWAY}}
+    server = {
+        "ansible_host": "127.0.0.1",
+        "ansible_port": 9,
+        "bulwark_ssh": route,
+        "ansible_ssh_common_args": arguments,
+    }
+    path = tmp_path / "inventory.yml"
+    path.write_text(yaml.safe_dump({"all": {"children": {"role_db": {"hosts": {"db-primary": server}}}}}))
+    return str(path)
+
+
+def test_a_bastion_that_does_not_answer_is_named(tmp_path: Path) -> None:
+    said = refusal("switchover", behind(f"-o ProxyCommand='ssh -W %h:%p -- {AWAY}'", tmp_path), tmp_path)
+    assert "Nothing has been changed. The bastion bastion-server, which is the way to all servers, " in said
+    assert f"does not answer at {AWAY}, port 22" in said
+    assert "UNREACHABLE" not in said
+
+
+def test_who_takes_another_way_is_not_held_up_by_it(tmp_path: Path) -> None:
+    said = refusal("switchover", behind("-o ProxyJump=none", tmp_path), tmp_path)
+    assert "127.0.0.1 port 9: Connection refused" in said
+    assert AWAY not in said
