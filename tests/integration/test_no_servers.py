@@ -25,8 +25,8 @@ WORDS = {"replace_server": {"server": "app-01"}, "maintenance": {"maintenance": 
 AWAY = "127.255.255.255"
 
 
-def refusal(verb: str, inventory: str, tmp_path: Path) -> str:
-    known = {"confirm": "trial", "topology": {"environment": "trial"}, **WORDS.get(verb, {})}
+def refusal(verb: str, inventory: str, tmp_path: Path, **words: str) -> str:
+    known = {"confirm": "trial", "topology": {"environment": "trial"}, **WORDS.get(verb, {}), **words}
     done = subprocess.run(
         [tool("ansible-playbook"), f"playbooks/{verb}.yml", "-i", inventory, "-e", json.dumps(known)],
         cwd=ROOT,
@@ -58,7 +58,9 @@ def behind(arguments: str, tmp_path: Path) -> str:
         "ansible_ssh_common_args": arguments,
     }
     path = tmp_path / "inventory.yml"
-    path.write_text(yaml.safe_dump({"all": {"children": {"role_db": {"hosts": {"db-primary": server}}}}}))
+    groups = {"role_db": {"hosts": {"db-primary": server}}, "role_bastion": {"hosts": {"bastion-server": {}}}}
+    servers = {"bulwark_servers": {"children": dict.fromkeys(groups)}}
+    path.write_text(yaml.safe_dump({"all": {"children": groups | servers}}))
     return str(path)
 
 
@@ -67,6 +69,13 @@ def test_a_bastion_that_does_not_answer_is_named(tmp_path: Path) -> None:
     assert "Nothing has been changed. The bastion bastion-server, which is the way to all servers, " in said
     assert f"does not answer at {AWAY}, port 22" in said
     assert "UNREACHABLE" not in said
+
+
+@pytest.mark.parametrize(("verb", "variable"), [("replace_server", "server"), ("retire", "retire_only")])
+def test_only_what_makes_a_bastion_anew_goes_on_without_one(verb: str, variable: str, tmp_path: Path) -> None:
+    inventory = behind(f"-o ProxyCommand='ssh -W %h:%p -- {AWAY}'", tmp_path)
+    assert "The bastion bastion-server" in refusal(verb, inventory, tmp_path, **{variable: "db-primary"})
+    assert "The bastion bastion-server" not in refusal(verb, inventory, tmp_path, **{variable: "bastion-server"})
 
 
 def test_who_takes_another_way_is_not_held_up_by_it(tmp_path: Path) -> None:
