@@ -25,10 +25,10 @@ WORDS = {"replace_server": {"server": "app-01"}, "maintenance": {"maintenance": 
 AWAY = "127.255.255.255"
 
 
-def refusal(verb: str, inventory: str, tmp_path: Path, **words: str) -> str:
+def refusal(verb: str, inventory: str, tmp_path: Path, *more: str, **words: str) -> str:
     known = {"confirm": "trial", "topology": {"environment": "trial"}, **WORDS.get(verb, {}), **words}
     done = subprocess.run(
-        [tool("ansible-playbook"), f"playbooks/{verb}.yml", "-i", inventory, "-e", json.dumps(known)],
+        [tool("ansible-playbook"), f"playbooks/{verb}.yml", "-i", inventory, "-e", json.dumps(known), *more],
         cwd=ROOT,
         env=ansible_environment(HOME=str(tmp_path)),
         stdin=subprocess.DEVNULL,
@@ -82,3 +82,17 @@ def test_who_takes_another_way_is_not_held_up_by_it(tmp_path: Path) -> None:
     said = refusal("switchover", behind("-o ProxyJump=none", tmp_path), tmp_path)
     assert "127.0.0.1 port 9: Connection refused" in said
     assert AWAY not in said
+
+
+@pytest.mark.parametrize(
+    ("verb", "limit"),
+    [
+        ("maintenance", "db-primary"),
+        ("maintenance", "localhost,db-primary"),
+        *((verb, "db-primary") for verb in ("retire", "scale", "replace_server", "restore", "destroy")),
+    ],
+)
+def test_who_decides_is_not_left_out(verb: str, limit: str, tmp_path: Path) -> None:
+    said = refusal(verb, behind("-o ProxyJump=none", tmp_path), tmp_path, "--limit", limit)
+    assert "Nothing has been changed. This concerns the environment as a whole, so run it without --limit." in said
+    assert said.count("TASK [") == 1

@@ -28,7 +28,8 @@ def _two_that_answer() -> Iterator[None]:
     if not users.healthy("app-01", "app-02"):
         # First, since it switches on a server that a test has left without power, whom maintenance would not reach.
         succeed("run", "playbooks/scale.yml", *CONFIRMED)
-        succeed("run", "playbooks/maintenance.yml", "-e", "maintenance=off")
+        for more in ((), ("-e", "server=app-02")):
+            succeed("run", "playbooks/maintenance.yml", "-e", "maintenance=off", *more)
         succeed("deploy")
         until(lambda: users.healthy("app-01", "app-02"), "both servers take traffic")
 
@@ -83,9 +84,12 @@ def test_one_server_rests_without_a_failed_request() -> None:
     words = ("run", "playbooks/maintenance.yml", "-e", "server=app-02", "-e")
     with asking() as requests:
         succeed(*words, "maintenance=on")
-        until(lambda: users.health()["app-02"] == "unhealthy", "app-02 rests")
+        assert users.health()["app-02"] == "unhealthy", "it ends once the load balancer has noticed"
         told = launcher("run", "playbooks/maintenance.yml", "-e", "server=app-01", "-e", "maintenance=on")
         assert "finds no other server than app-01 healthy" in told.text
+        told = launcher("run", "playbooks/maintenance.yml", "-e", "maintenance=off")
+        assert "At rest by themselves, and still so: app-02" in told.text
+        assert users.health()["app-02"] == "unhealthy"
         succeed(*words, "maintenance=off")
         until(lambda: users.healthy("app-01", "app-02"), "app-02 is back")
     assert requests.failed() == []
