@@ -78,8 +78,11 @@ def test_the_authority_of_the_database(folder: Path) -> None:
 
 
 def test_a_value_that_is_encrypted_by_itself(folder: Path) -> None:
+    vault = folder / "inventories/production/group_vars/all/vault.yml"
+    vault.write_text("bulwark_backup_passphrase: of the backups\n")
+    run(f"ansible-vault encrypt {vault}", folder)  # as a whole, as init does it
     (folder / "passphrase").write_text("of the backups\n")
-    run(commands("docs/awx.md", "ansible-vault encrypt_string"), folder)
-    vault = (folder / "inventories/production/group_vars/all/vault.yml").read_text()
-    value = yaml.load(vault, Loader)["bulwark_backup_passphrase"]  # noqa: S506 because it is a safe loader
-    assert opened(folder, value) == "of the backups\n"
+    said = run(commands("docs/awx.md", "ansible-vault view", "printf", "mv"), folder)
+    assert "bulwark_backup_passphrase: of the backups" in said
+    value = yaml.load(vault.read_text(), Loader)["bulwark_backup_passphrase"]  # noqa: S506 because it is a safe loader
+    assert opened(folder, value) == "of the backups"
