@@ -17,6 +17,7 @@ from tests.unit.infrastructure.builders import (
     changed,
     declare,
     declare_with,
+    options,
     plan,
     without,
 )
@@ -301,6 +302,17 @@ class TestChangesWhileOff:
         assert dependencies(made.steps) == [set(), {0}, {1}]
         assert [step.destructive for step in made.steps] == [True, False, False]
         assert str(made.monthly) == "6.00"
+
+    def test_two_types_need_consent_for_both_and_do_not_wait_for_each_other(self) -> None:
+        given = options()
+        for server in given["servers"]:
+            server["type"] = {"app-01": "cax31", "bastion": "cax21"}.get(server["name"], server["type"])
+        infrastructure = declare(servers=given["servers"])
+        assert len(plan(infrastructure, built(), "server/app-01").refusals) == 1
+        made = plan(infrastructure, built(), "server/app-01", "server/bastion")
+        assert made.refusals == []
+        first = [step for step, needs in zip(made.steps, dependencies(made.steps), strict=True) if not needs]
+        assert [step.action for step in first] == ["power_off", "power_off"]
 
     def test_a_killed_change_goes_on_where_it_was(self) -> None:
         project = changed(built(), "servers", "app-01", status="off")
