@@ -13,7 +13,7 @@ States = Mapping[str, Mapping[str, Any] | None]
 
 
 class Places(TypedDict):
-    """``primary`` runs as such; ``member`` is where it is done; ``others`` hold data too. ``refusal`` says why not."""
+    """``primary`` runs as such; ``member`` is where it is done; ``others`` follow. ``refusal`` says why not."""
 
     primary: str
     member: str
@@ -45,8 +45,13 @@ def restore(states: States, order: Sequence[str]) -> Places:
     member = next(iter([*running, *begun, *order]), "")
     if not member:
         return _refuse("There is no database server in the inventory.")
-    others = [name for name in order if name != member and (states[name] or {}).get("data") == "present"]
+    others = [name for name in order if name != member and (state := states[name]) and _follows(state)]
     return {"primary": running[0] if running else "", "member": member, "others": others, "refusal": ""}
+
+
+def _follows(state: Mapping[str, Any]) -> bool:
+    """Whether it holds data, or did until a copy deleted it that was cut off: then the fence is still there."""
+    return state["data"] == "present" or (state["data"] == "none" and bool(state["fenced"]))
 
 
 def drill(states: States, order: Sequence[str]) -> Places:

@@ -109,7 +109,8 @@ def test_nothing_is_lost_when_nothing_newer_existed() -> None:
 
 
 def state(**more: Any) -> dict[str, Any]:
-    return {"data": "present", "running": True, "in_recovery": True, "receiving": True, "firewalled": False} | more
+    found = {"data": "present", "fenced": False, "firewalled": False, "running": True, "in_recovery": True}
+    return found | {"receiving": True} | more
 
 
 PRIMARY = state(in_recovery=False, receiving=False)
@@ -132,6 +133,22 @@ def test_a_restore_that_was_cut_off_goes_on_where_it_was() -> None:
         {"db-primary": state(**down), "db-replica": state(data="none", recovered=True, **down)}, ORDER
     )
     assert (found["member"], found["others"]) == ("db-replica", ["db-primary"])
+
+
+@pytest.mark.parametrize(
+    ("data", "fenced", "others"),
+    [
+        ("present", False, ["db-replica"]),
+        ("present", True, ["db-replica"]),
+        ("none", True, ["db-replica"]),
+        # It has lost its volume: site.yml copies it.
+        ("none", False, []),
+        ("foreign", True, []),
+    ],
+)
+def test_whoever_an_earlier_run_has_stopped_is_copied_too(data: str, fenced: bool, others: list[str]) -> None:
+    replica = state(data=data, fenced=fenced, running=False, in_recovery=None)
+    assert restoring.restore({"db-primary": PRIMARY, "db-replica": replica}, ORDER)["others"] == others
 
 
 def test_a_restore_needs_everybodys_answer_and_no_second_primary() -> None:

@@ -8,7 +8,15 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pytest
-from ansible_collections.bulwark.hetzner.plugins.module_utils.postgres import fence, follow, local, state, switch
+from ansible_collections.bulwark.hetzner.plugins.module_utils.postgres import (
+    bootstrap,
+    fence,
+    follow,
+    local,
+    restoring,
+    state,
+    switch,
+)
 from ansible_collections.bulwark.hetzner.plugins.module_utils.postgres.container import Image, PostgresError
 from ansible_collections.bulwark.hetzner.plugins.module_utils.postgres.installed import Installed, Peer
 from ansible_collections.bulwark.hetzner.plugins.module_utils.postgres.local import Local
@@ -283,6 +291,31 @@ def test_data_that_cannot_follow_stays_down(play: Callable[..., Played]) -> None
     with pytest.raises(PostgresError, match=r"way 0 is none\. Then: way 1 is none\."):
         follow._first_that_works(played.here, ways(played, False, False))
     assert (played.running, Path(local.FENCE).exists(), played.here.standby) == (False, True, False)
+
+
+def test_a_copy_that_fails_on_the_way_is_begun_again_by_the_same_restore(
+    play: Callable[..., Played], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    def fail(*words: object, **more: object) -> None:
+        raise PostgresError("No route to host.")
+
+    monkeypatch.setattr(follow, "_ask_for", lambda here: follow.Source("7", 0))
+    monkeypatch.setattr(bootstrap, "copy", fail)
+    played = play(standby=True, recovering=True)
+    data = Path(played.here.installed.pgdata)
+    (data / "PG_VERSION").touch()
+
+    def others() -> list[str]:
+        found, _ = state.judge(state.read_disk(str(tmp_path)), 17)
+        primary = {"data": "present", "fenced": False, "firewalled": False, "running": True, "in_recovery": False}
+        replica = {**primary, "data": found, "fenced": Path(local.FENCE).exists(), "in_recovery": True}
+        return restoring.restore({"db-primary": primary, "db-replica": replica}, ["db-primary", "db-replica"])["others"]
+
+    assert others() == ["db-replica"]
+    with pytest.raises(PostgresError, match="No route to host"):
+        follow._copy(played.here, "db-replica", follow.Source("7", 0), anew=True)
+    assert not data.exists()
+    assert others() == ["db-replica"]
 
 
 def test_a_replica_that_gets_nowhere_has_failed(play: Callable[..., Played]) -> None:
