@@ -34,6 +34,10 @@ EXAMPLES = r"""
 """
 
 RETURN = r"""
+primary:
+  description: Whether this server runs as primary.
+  returned: always
+  type: bool
 steps:
   description: What was done, or would be in check mode.
   returned: always
@@ -75,7 +79,7 @@ def main() -> None:
     except (PostgresError, OSError) as error:
         module.fail_json(msg=str(error))
     diff = {"before": "", "after": "".join(f"{step}\n" for step in steps)}
-    module.exit_json(changed=bool(steps), steps=steps, backups=list(backups), diff=diff)
+    module.exit_json(changed=bool(steps), primary=not here["replica"], steps=steps, backups=list(backups), diff=diff)
 
 
 if __name__ == "__main__":

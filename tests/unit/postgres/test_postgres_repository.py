@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from typing import Any
 
 import pytest
 from ansible_collections.bulwark.hetzner.plugins.module_utils.postgres import repository
 from ansible_collections.bulwark.hetzner.plugins.module_utils.postgres.container import PostgresError
+from ansible_collections.bulwark.hetzner.plugins.modules import postgres_repository
+
+from tests.modules import runner
 
 BACKUP = {
     "endpoint": "https://fsn1.example.com",
@@ -100,6 +104,19 @@ def test_one_that_cannot_be_looked_at_is_not_taken_for_an_empty_one() -> None:
 def test_what_is_missing_is_made(text: str, wanted: str, steps: list[str]) -> None:
     assert repository.plan(repository.read(text), "7", wanted) == steps
     assert set(steps) <= set(repository.STEPS)
+
+
+@pytest.mark.parametrize("replica", [False, True])
+def test_a_replica_makes_none_and_says_that_it_is_no_primary(
+    replica: bool, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def server(words: Sequence[str], feed: str = "") -> tuple[int, str, str]:
+        return 0, json.dumps({"replica": replica, "system": "7"}) if "psql" in words else info(), ""
+
+    monkeypatch.setattr(postgres_repository, "runner", lambda module: server)
+    for check in (False, True):
+        found = runner(capsys, {}, ())(postgres_repository, check, backup="full")
+        assert (found["primary"], found["steps"]) == ((False, []) if replica else (True, ["make a full backup"]))
 
 
 def test_the_backups_of_another_database_are_left_alone() -> None:

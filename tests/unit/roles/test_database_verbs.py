@@ -115,12 +115,14 @@ def failed(**more: Any) -> dict[str, dict[str, Any]]:
     return found
 
 
-NOTHING_TO_DO = {"changed": False, "steps": [], "backups": []}
+NOTHING_TO_DO = {"changed": False, "primary": False, "steps": [], "backups": []}
 MADE = {
     "changed": True,
+    "primary": True,
     "steps": ["make a full backup"],
     "backups": ["20261126-021500F", "20261127-021500F"],
 }
+NO_BACKUP = "No backup was made, because no member runs as primary among those that were asked"
 
 
 def members(primary: Mapping[str, Any], replica: Mapping[str, Any]) -> Answers:
@@ -181,3 +183,25 @@ def test_a_restore_without_a_primary_can_be_checked(run: Run) -> None:
     done = run([("postgres_backup", "restore.yml", answers)], "--check")
     assert done.returncode == 0, done.stdout + done.stderr
     assert f"{CHECKED}db-primary is primary, with what is recovered." in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("primary", "words", "asked"),
+    [
+        (False, (), "db-primary, db-replica"),
+        (False, ("--check",), "db-primary, db-replica"),
+        (True, ("--limit", "db-replica"), "db-replica"),
+    ],
+)
+def test_without_a_primary_a_backup_fails(run: Run, primary: bool, words: tuple[str, ...], asked: str) -> None:
+    answers = members(MADE if primary else NOTHING_TO_DO, NOTHING_TO_DO)
+    done = run([("postgres_backup", "main.yml", answers)], *words)
+    assert done.returncode != 0
+    assert f"{NO_BACKUP} ({asked}): leave --limit out, or" in done.stdout
+
+
+def test_who_fails_says_why_and_nobody_else_does(run: Run) -> None:
+    done = run([("postgres_backup", "main.yml", members(REFUSED, NOTHING_TO_DO))])
+    assert done.returncode != 0
+    assert "nobody answers" in done.stdout
+    assert NO_BACKUP not in done.stdout
