@@ -3,28 +3,52 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
+import sys
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from lab.drivers.base import Health
 from tests.checkout import ROOT
+from tests.integration import balancing
 from tests.integration.playbooks import lab_topology, playbook
 from tests.lab.cloud_api import CloudApi
 
 #: Where nobody listens, so that every server is known to be dead at once.
 DEAD = {"ansible_host": "127.0.0.1", "ansible_port": 9, "ansible_ssh_common_args": "-o ProxyJump=none"}
+#: Where programs run in the place of every server's own: here, as they come first in PATH.
+HERE = DEAD | {"ansible_connection": "local", "ansible_become": False, "ansible_python_interpreter": sys.executable}
+#: An engine that hangs, for the server that asks first; for the others, one whose container will not die.
+SICK_DOCKER = """#!/bin/sh
+case $1 in
+  ps) mkdir "$0.hung" 2>/dev/null && exec sleep 20; echo 1f2e3d4c5b6a;;
+  stop) touch "$0.failed"; echo "tried to kill container, but did not receive an exit event" >&2; exit 1;;
+esac
+"""
 #: What runs on a new server cannot be seen to here: the first question to it ends the run, without a wait for it.
 UNTIL_BOOTED = ("--skip-tags", "server_baseline")
 
 
-def play(api: CloudApi, name: str, *words: str, **counts: int) -> subprocess.CompletedProcess[str]:
-    declared = lab_topology()["topology"]
-    del declared["edge"]
-    declared["servers"] = {role: {"count": count} for role, count in counts.items()}
-    variables = {"topology": declared, "load_balancer_target_drain_seconds": 0, "retire_stop_seconds": 1}
+def play(
+    api: CloudApi,
+    name: str,
+    *words: str,
+    declared: dict[str, Any] | None = None,
+    reached: dict[str, Any] = DEAD,
+    edge: bool = False,
+    **counts: int,
+) -> subprocess.CompletedProcess[str]:
+    """With the servers that are ``declared``, or as many as ``counts`` says. ``reached``: how Ansible gets there."""
+    topology = lab_topology()["topology"]
+    if not edge:
+        del topology["edge"]
+    topology["servers"] = declared or {role: {"count": count} for role, count in counts.items()}
+    variables = {"topology": topology, "load_balancer_target_drain_seconds": 0, "retire_stop_seconds": 1}
     inventory = ("-i", str(ROOT / "inventories/lab/servers.yml"))
-    return playbook(api, name, *inventory, "-e", json.dumps(variables | DEAD), *words)
+    return playbook(api, name, *inventory, "-e", json.dumps(variables | reached), *words)
 
 
 def text(done: subprocess.CompletedProcess[str]) -> str:
@@ -66,6 +90,46 @@ def test_what_holds_something_never_goes(made: CloudApi) -> None:
     assert done.returncode == 0, text(done)
     assert "Nobody has to go" in text(done)
     assert len(servers(made)) == 7
+
+
+def test_containers_that_do_not_end_keep_no_server(
+    made: CloudApi, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    docker = tmp_path / "docker"
+    docker.write_text(SICK_DOCKER)
+    docker.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+    before = servers(made)
+    soon = ("-e", json.dumps({"retire_stop_seconds": -50}))  # beside which an engine has a minute: ten seconds are left
+    done = play(made, "retire.yml", "-e", "confirm=lab", *soon, reached=HERE, app=1, jobs=0)
+    assert done.returncode == 0, text(done)
+    assert {path.name for path in tmp_path.iterdir()} == {"docker", "docker.hung", "docker.failed"}
+    assert "Deleted: app-02, jobs-01. What ran on app-02, jobs-01 had not ended and was cut off." in text(done)
+    assert before.keys() - servers(made).keys() == {"app-02", "jobs-01"}
+
+
+def test_a_server_that_cannot_be_drained_goes_only_where_it_gets_no_requests(made: CloudApi, tmp_path: Path) -> None:
+    network = {"name": "production-network", "address": balancing.ADDRESS}
+    balancing.run(made, balancing.options(network=network))
+    balancing.all_healthy(made, "10.0.0.3", "10.0.0.4")
+    # As Ansible finds it where Python is broken, or sudo: the server answers, and nothing can be done there.
+    broken = {"app-01": DEAD, "app-02": HERE | {"ansible_python_interpreter": "/no/python"}}
+    hosts = tmp_path / "hosts.json"
+    hosts.write_text(json.dumps({"all": {"hosts": broken | {"localhost": {"ansible_connection": "local"}}}}))
+    words = ("-i", str(hosts), "-e", "confirm=lab")
+    before = servers(made)
+
+    stopped = play(made, "retire.yml", *words, edge=True, reached={}, app=1, jobs=1)
+    assert stopped.returncode != 0
+    assert "app-02 cannot be taken out of rails-lb" in text(stopped), text(stopped)
+    assert "since it finds it healthy. Mend the server, or switch it off" in text(stopped)
+    assert servers(made).keys() == before.keys()
+
+    made.driver.health["10.0.0.4", 443] = Health.UNHEALTHY
+    gone = play(made, "retire.yml", *words, edge=True, reached={}, app=1, jobs=1)
+    assert gone.returncode == 0, text(gone)
+    assert "Deleted: app-02. What ran on app-02 had not ended" in text(gone)
+    assert before.keys() - servers(made).keys() == {"app-02"}
 
 
 def test_a_dead_server_is_made_anew_in_its_place(made: CloudApi) -> None:
