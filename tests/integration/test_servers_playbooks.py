@@ -156,6 +156,41 @@ def test_the_bastion_keeps_its_public_address(made: CloudApi) -> None:
     assert len(after["public_net"]["firewalls"]) == 1
 
 
+def test_what_provision_would_refuse_afterwards_is_refused_before(made: CloudApi) -> None:
+    sure = ("-e", "confirm=lab")
+    before = {name: server["id"] for name, server in servers(made).items()}
+    done = play(made, "replace_server.yml", "-e", "server=app-02", *sure, declared={"db": {"volume_size": 50}})
+    assert "volume/db-primary-data has the size 100, declared is 50. A volume cannot shrink" in text(done), text(done)
+    done = play(made, "retire.yml", *sure, declared={"app": {"count": 1}, "db": {"volume_size": 50}})
+    assert "A volume cannot shrink" in text(done), text(done)
+    firewall = made.get("/firewalls")["firewalls"][0]
+    assert made.request("PUT", f"/firewalls/{firewall['id']}", json={"labels": {}}).ok
+    done = play(made, "replace_server.yml", "-e", "server=app-02", *sure)
+    assert "firewall/bastion-firewall: there is one of this name" in text(done), text(done)
+    assert {name: server["id"] for name, server in servers(made).items()} == before
+
+
+def test_what_waits_to_be_changed_keeps_no_server_from_being_made_anew(made: CloudApi) -> None:
+    """A bigger volume and one more server; the old server is there, or was deleted by a run that was killed."""
+    declared = {"jobs": {"volume_size": 20}}
+    assert play(made, "provision.yml", declared=declared).returncode == 0
+    [volume] = made.get("/volumes", name="jobs-01-data")["volumes"]
+    declared = {"jobs": {"volume_size": 30}, "app": {"count": 3}}
+    words = ("-e", "server=jobs-01", "-e", "confirm=lab", *UNTIL_BOOTED)
+    old = servers(made)["jobs-01"]
+    done = play(made, "replace_server.yml", *words, declared=declared)
+    assert "PLAY [Bastion]" in done.stdout, text(done)
+    new = servers(made)["jobs-01"]
+    assert new["id"] != old["id"]
+    assert new["volumes"] == old["volumes"] == [volume["id"]]
+
+    assert made.request("DELETE", f"/servers/{new['id']}").ok
+    made.settle()
+    done = play(made, "replace_server.yml", *words, declared=declared)
+    assert "PLAY [Bastion]" in done.stdout, text(done)
+    assert servers(made)["jobs-01"]["volumes"] == [volume["id"]]
+
+
 def test_a_place_that_would_be_lost_is_not_given_up(made: CloudApi) -> None:
     before = servers(made)
     address = made.get("/primary_ips")["primary_ips"][0]
