@@ -23,6 +23,7 @@ WORDS = {"replace_server": {"server": "app-01"}, "maintenance": {"maintenance": 
 
 #: A bastion of which nothing can be had: nobody connects to a network's broadcast address.
 AWAY = "127.255.255.255"
+THROUGH_IT = f"-o ProxyCommand='ssh -W %h:%p -- {AWAY}'"
 
 
 def refusal(verb: str, inventory: str, tmp_path: Path, *more: str, **words: str) -> str:
@@ -65,7 +66,7 @@ def behind(arguments: str, tmp_path: Path) -> str:
 
 
 def test_a_bastion_that_does_not_answer_is_named(tmp_path: Path) -> None:
-    said = refusal("switchover", behind(f"-o ProxyCommand='ssh -W %h:%p -- {AWAY}'", tmp_path), tmp_path)
+    said = refusal("switchover", behind(THROUGH_IT, tmp_path), tmp_path)
     assert "Nothing has been changed. The bastion bastion-server, which is the way to all servers, " in said
     assert f"does not answer at {AWAY}, port 22" in said
     assert "UNREACHABLE" not in said
@@ -73,7 +74,7 @@ def test_a_bastion_that_does_not_answer_is_named(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(("verb", "variable"), [("replace_server", "server"), ("retire", "retire_only")])
 def test_only_what_makes_a_bastion_anew_goes_on_without_one(verb: str, variable: str, tmp_path: Path) -> None:
-    inventory = behind(f"-o ProxyCommand='ssh -W %h:%p -- {AWAY}'", tmp_path)
+    inventory = behind(THROUGH_IT, tmp_path)
     assert "The bastion bastion-server" in refusal(verb, inventory, tmp_path, **{variable: "db-primary"})
     assert "The bastion bastion-server" not in refusal(verb, inventory, tmp_path, **{variable: "bastion-server"})
 

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from tests.checkout import ROOT, ansible_environment, tool
+from tests.unit.postgres.played_members import primary, state, stopped
 
 CHECKED = "Nothing has been changed, as this is check mode. Without it: "
 #: Stands for every module that asks or changes a database: says what the play has it say on this host.
@@ -20,28 +21,6 @@ MODULE = """#!/usr/bin/python
 import json, os
 print(json.dumps(json.loads(os.environ["ANSWERS"]).get({name!r}, {{"changed": True}})))
 """
-REPLICA = {
-    "data": "present",
-    "foreign": "",
-    "fenced": False,
-    "recovered": False,
-    "standby": True,
-    "firewalled": False,
-    "engine": True,
-    "container": True,
-    "running": True,
-    "in_recovery": True,
-    "system_identifier": "7301",
-    "timeline": 1,
-    "position": 1000,
-    "shutdown": "",
-    "replayed_seconds_ago": None,
-    "receiving": True,
-    "paused": False,
-    "lag": {},
-}
-PRIMARY = {**REPLICA, "standby": False, "in_recovery": False, "receiving": False, "lag": {"db-replica": 0}}
-STOPPED = {**REPLICA, "standby": False, "container": False, "running": False, "in_recovery": None, "receiving": False}
 REFUSED = {"failed": True, "msg": "nobody answers"}
 
 
@@ -103,15 +82,15 @@ def both(**more: Any) -> dict[str, dict[str, Any]]:
     """A pair that is as it should be. ``more`` is what modules say, by their names without ``postgres_``."""
     said = {f"postgres_{name}": answer for name, answer in more.items()}
     return {
-        "db-primary": {"postgres_state": {"state": PRIMARY}, **said},
-        "db-replica": {"postgres_state": {"state": REPLICA}, **said},
+        "db-primary": {"postgres_state": primary({"db-replica": 0}), **said},
+        "db-replica": {"postgres_state": state(), **said},
     }
 
 
 def failed(**more: Any) -> dict[str, dict[str, Any]]:
     """A pair whose primary does not run."""
     found = both(**more)
-    found["db-primary"]["postgres_state"] = {"state": STOPPED}
+    found["db-primary"]["postgres_state"] = stopped("")
     return found
 
 
@@ -179,7 +158,7 @@ def test_where_nothing_is_to_be_done_nothing_is_put_off(run: Run) -> None:
 def test_a_restore_without_a_primary_can_be_checked(run: Run) -> None:
     """There is nobody yet whom the last steps could ask."""
     answers = failed(promote=REFUSED, follow=REFUSED, repository=REFUSED)
-    answers["db-replica"]["postgres_state"] = {"state": STOPPED}
+    answers["db-replica"]["postgres_state"] = stopped("")
     done = run([("postgres_backup", "restore.yml", answers)], "--check")
     assert done.returncode == 0, done.stdout + done.stderr
     assert f"{CHECKED}db-primary is primary, with what is recovered." in done.stdout
